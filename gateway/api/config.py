@@ -1,0 +1,167 @@
+"""Types that configuration models are made of: frozen, strict about keys, and every figure with its unit.
+
+A policy's or adapter's `config.py` derives from `Block`; a policy's from `PolicyBlock`. Fields are documented under the field;
+the JSON Schema and the reference for ops are printed from there. Values arrive from YAML 1.2, already interpolated.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from gateway.api.consumers import Rate
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"  # they become metric labels and store keys
+
+_DURATION_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE_BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+_RATE_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "day": 86400.0, "month": 2592000.0}
+_NUMBER = r"(\d+(?:\.\d+)?)"
+
+
+class Block(BaseModel):
+    """A mapping of the configuration: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+
+
+class PolicyBlock(Block):
+    """What every policy's block may hold beside its own fields."""
+
+    name: Annotated[str, Field(pattern=NAME)] | None = None
+    """Tells apart several of the same policy on one route; the policy's own name when left out."""
+    mode: Literal["enforce", "shadow"] = "enforce"
+    """shadow: decide and count, but let everything pass."""
+
+
+def parse_duration(text: object) -> float:
+    """Seconds of `500ms`, `2s`, `5m`, `24h`, `7d`. Raises ValueError for anything else, bare numbers included."""
+    return _quantity(text, _DURATION_S, "a duration", "2s, 500ms, 5m, 24h, 7d")
+
+
+def parse_size(text: object) -> int:
+    """Octets of `1MiB`, `16KiB`, `500B`, `10MB`."""
+    return int(_quantity(text, _SIZE_BYTES, "a size", "1MiB, 16KiB, 500B"))
+
+
+def parse_rate(text: object) -> Rate:
+    """`50/s`, `1000/h`, `1000000/month`; a month is 30 days here (quotas count calendar months themselves)."""
+    if isinstance(text, Rate):
+        return text
+    match = re.fullmatch(rf"{_NUMBER}/(s|m|h|day|month)", text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError("not a rate; write a number and its window, as in 50/s, 100/m, 1000/h, 10000/day")
+    return Rate(float(match[1]), _RATE_S[match[2]])
+
+
+def parse_share(text: object) -> float:
+    """0.2 of `20%`."""
+    if isinstance(text, float):
+        return text
+    match = re.fullmatch(rf"{_NUMBER}%", text) if isinstance(text, str) else None
+    if match is None or not 0 <= float(match[1]) <= 100:
+        raise ValueError("not a share; write a percentage, as in 20%")
+    return float(match[1]) / 100
+
+
+def _quantity(text: object, units: dict[str, float] | dict[str, int], what: str, examples: str) -> float:
+    if isinstance(text, float):  # already parsed: models are validated again when they travel
+        return text
+    match = re.fullmatch(rf"{_NUMBER}({'|'.join(units)})", text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"not {what}; write a number with its unit, as in {examples}")
+    return float(match[1]) * units[match[2]]
+
+
+def _schema(pattern: str, *examples: str) -> Any:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
+
+
+def format_duration(seconds: float) -> str:
+    for unit in ("d", "h", "m", "s"):
+        if seconds >= _DURATION_S[unit] and seconds % _DURATION_S[unit] == 0:
+            return f"{int(seconds / _DURATION_S[unit])}{unit}"
+    return f"{seconds * 1000:g}ms"
+
+
+def format_size(octets: int) -> str:
+    for unit in ("GiB", "MiB", "KiB"):
+        if octets and octets % _SIZE_BYTES[unit] == 0:
+            return f"{octets // _SIZE_BYTES[unit]}{unit}"
+    return f"{octets}B"
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, when_used="json"),
+    _schema(r"^\d+(\.\d+)?(ms|s|m|h|d)$", "2s", "500ms"),
+]
+"""Seconds, written with a unit."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(lambda value: value if type(value) is SizeBytes else parse_size(value)),
+    PlainSerializer(format_size, when_used="json"),
+    _schema(r"^\d+(\.\d+)?(B|KiB|MiB|GiB|kB|MB|GB)$", "1MiB"),
+]
+"""Octets, written with a unit."""
+
+
+class SizeBytes(int):
+    """A size that is already a number of octets: for defaults in code, which carry no unit."""
+
+
+RateField = Annotated[
+    Rate,
+    BeforeValidator(parse_rate),
+    PlainSerializer(lambda rate: f"{rate.count:g}/{_rate_unit(rate.seconds)}", when_used="json"),
+    _schema(r"^\d+(\.\d+)?/(s|m|h|day|month)$", "50/s"),
+]
+"""Events per time, written as 50/s."""
+
+Share = Annotated[float, BeforeValidator(parse_share), _schema(r"^\d+(\.\d+)?%$", "20%")]
+"""0 to 1, written as a percentage."""
+
+Name = Annotated[str, Field(pattern=NAME)]
+
+
+def _rate_unit(seconds: float) -> str:
+    return next(unit for unit, length in _RATE_S.items() if length == seconds)
+
+
+class Secret(str):
+    """A resolved secret: `str(secret)` is the value, its repr is the reference it came from.
+
+    Only a reference (`${env:NAME}`, `${file:PATH}`) is accepted in YAML; the loader makes the Secret.
+    """
+
+    reference: str
+
+    def __new__(cls, value: str, reference: str) -> Secret:
+        made = super().__new__(cls, value)
+        made.reference = reference
+        return made
+
+    def __repr__(self) -> str:
+        return self.reference
+
+    def __reduce__(self) -> tuple[type[Secret], tuple[str, str]]:
+        return (Secret, (str.__str__(self), self.reference))
+
+
+def _secret(value: object) -> Secret:
+    if not isinstance(value, Secret):
+        raise ValueError("a secret is never written here; refer to it as ${env:NAME} or ${file:/run/secrets/NAME}")
+    return value
+
+
+SecretField = Annotated[
+    Secret,
+    BeforeValidator(_secret),
+    PlainSerializer(lambda secret: secret.reference, when_used="json"),
+    _schema(r"^\$\{(env|file):.+\}$", "${env:TOKEN}"),
+]
+"""A secret, by reference only."""

@@ -1,0 +1,128 @@
+"""One request and what becomes of it, as policies see it. Typed fields, no shared dictionary of strings."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from gateway.api.consumers import NO_LIMITS, Consumer, Consumers, Limits
+from gateway.api.messages import Body, Request, Response
+
+T = TypeVar("T")
+
+
+class SnapshotView(Protocol):
+    """What of the running configuration a request may read."""
+
+    version: str
+    problem_prefix: str  # "urn:sluicegate:problem:" or `problem_base`
+    public_url: str | None
+    consumers: Consumers
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling, once an authenticator believed it.
+
+    `key` identifies the principal in stores: `consumer:NAME`, or `client:ISSUER:CLIENT` for an
+    unknown consumer that its issuer allows. `claims` are the token's; they are never logged.
+    """
+
+    key: str
+    consumer: Consumer | None
+    issuer: str = ""
+    client_id: str = ""
+    tier: str = ""
+    limits: Limits = NO_LIMITS
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    scopes: frozenset[str] = frozenset()
+    expires: float | None = None  # Unix seconds; streams end then
+
+    @property
+    def name(self) -> str:
+        return self.consumer.name if self.consumer is not None else self.client_id
+
+
+class Exchange:
+    """The request, the answer's side notes, and what must happen at the end."""
+
+    __slots__ = (
+        "bytes_out",
+        "client_gone",
+        "closers",
+        "codes",
+        "deadline",
+        "max_body",
+        "params",
+        "principal",
+        "request",
+        "request_id",
+        "response_headers",
+        "route",
+        "snapshot",
+        "started",
+        "state",
+        "trace_id",
+        "upstream",
+        "upstream_s",
+    )
+
+    def __init__(self, snapshot: SnapshotView, request: Request, request_id: str, started: float) -> None:
+        self.snapshot = snapshot
+        self.request = request
+        self.request_id = request_id
+        self.trace_id = ""
+        self.started = started  # monotonic seconds (the event loop's clock)
+        self.deadline = started + 30.0  # monotonic seconds; policies only ever lower it, with shorten_deadline()
+        self.route = ""  # the route's name, "" while none matched
+        self.params: Mapping[str, str] = {}  # what {name} in the path matched, percent-decoded
+        self.principal: Principal | None = None
+        self.max_body: int | None = None  # octets; the tightest request_size so far
+        self.response_headers: list[tuple[bytes, bytes]] = []  # added to whatever answer goes out
+        self.codes: list[str] = []  # decisions worth a word in the access log
+        self.closers: list[Callable[[], None]] | None = None
+        self.state: dict[type, Any] | None = None
+        self.upstream = ""
+        self.upstream_s = 0.0  # seconds until the upstream's head, all tries
+        self.bytes_out = 0
+        self.client_gone = False
+
+    def note(self, code: str) -> None:
+        """Name a decision for the access log, e.g. `rate_limit.exceeded`."""
+        self.codes.append(code)
+
+    def shorten_deadline(self, seconds_from_now: float, now: float) -> None:
+        self.deadline = min(self.deadline, now + seconds_from_now)
+
+    def on_close(self, close: Callable[[], None]) -> None:
+        """Run `close` after the last byte, or when the exchange breaks; last in, first out. It must not raise."""
+        if self.closers is None:
+            self.closers = [close]
+        else:
+            self.closers.append(close)
+
+    def keep(self, value: object) -> None:
+        """Keep a policy's own typed state for the time of the exchange."""
+        if self.state is None:
+            self.state = {}
+        self.state[type(value)] = value
+
+    def kept(self, kind: type[T]) -> T | None:
+        return None if self.state is None else self.state.get(kind)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How an exchange ended, for observers. `status` is 499 when the caller left before an answer."""
+
+    status: int
+    bytes_out: int
+    total_s: float
+    upstream_s: float
+    complete: bool  # the whole body went out
+
+
+Proceed = Callable[[Exchange], Awaitable[Response]]
+
+__all__ = ["Body", "Exchange", "Outcome", "Principal", "Proceed", "Request", "Response", "SnapshotView"]

@@ -1,0 +1,113 @@
+"""HTTP messages as the gateway passes them around. Knows no server, no upstream and no policy.
+
+Field names are lower-case bytes everywhere: both servers deliver them so, and the upstream client
+lowers what it reads. The order of fields, and of equal fields, is kept.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+Field = tuple[bytes, bytes]
+
+
+class Headers(list[Field]):
+    """Header fields in order, as (lower-case name, value). A list, so servers take it as it is."""
+
+    __slots__ = ()
+
+    def get(self, name: bytes) -> bytes | None:
+        """The value of the first field called `name`, or None."""
+        for field in self:  # a scan beats building a dict below about 20 fields
+            if field[0] == name:
+                return field[1]
+        return None
+
+    def get_all(self, name: bytes) -> list[bytes]:
+        """The values of all fields called `name`, in order."""
+        return [value for key, value in self if key == name]
+
+    def add(self, name: bytes, value: bytes) -> None:
+        self.append((name, value))
+
+    def set(self, name: bytes, value: bytes) -> None:
+        """Replace every field called `name` by one."""
+        self.remove_all(name)
+        self.append((name, value))
+
+    def remove_all(self, name: bytes) -> None:
+        if any(field[0] == name for field in self):
+            self[:] = [field for field in self if field[0] != name]
+
+
+class Body(ABC):
+    """A body that is still arriving. Whoever holds it reads it to the end or closes it."""
+
+    __slots__ = ()
+
+    length: int | None
+    """Octets announced by Content-Length, or None when the end is marked otherwise."""
+
+    @abstractmethod
+    async def read(self) -> bytes:
+        """The next piece, never empty before the end; b"" is the end.
+
+        Raises UpstreamError(stage="body") when an upstream's body breaks off, ClientGone or
+        RequestRefused when it is the caller's.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give up on the rest. Idempotent; what feeds the body is aborted unless it has ended."""
+
+
+@dataclass(slots=True)
+class Request:
+    """What the caller sent, after its target was brought to normal form (RFC 9110 §4.2.3, RFC 3986 §6.2.2)."""
+
+    method: str
+    scheme: str  # http or https, as the caller used it (X-Forwarded-Proto of a trusted proxy counts)
+    host: str  # lower case, without port; IPv6 in brackets
+    authority: bytes  # the Host field or the authority of an absolute-form target, as sent
+    path: str  # ASCII, begins with "/"; %2F stays encoded, hex digits are upper case
+    query: bytes  # after "?", byte for byte; b"" when there is none
+    headers: Headers
+    http_version: str  # "1.0", "1.1", "2"
+    peer: str  # address of the connection; "" on a Unix socket
+    client: str  # address of the caller: the peer, or what a trusted proxy says
+    body: Body | None  # None when the request has none
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer on its way to the caller. Hop-by-hop fields are not in it."""
+
+    status: int
+    headers: Headers
+    body: bytes | Body = b""
+
+
+@dataclass(slots=True)
+class UpstreamRequest:
+    """A request as an upstream will see it, but for framing, which the upstream client writes itself.
+
+    Headers hold no hop-by-hop fields, no Content-Length, no Transfer-Encoding and no Expect; Host is the first field.
+    A body of bytes is sent with Content-Length; a Body with its length, else chunked.
+    """
+
+    method: str
+    target: bytes  # origin-form, as it goes on the wire
+    headers: Headers
+    body: bytes | Body | None = None
+    on_slow: Callable[[], None] | None = None
+    """Called once by the upstream client when the call has waited about 100 ms for its head."""
+
+
+def content_length(headers: Iterable[Field]) -> int | None:
+    """The first Content-Length as a number, None when there is none or it is not one."""
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else None
+    return None

@@ -1,0 +1,116 @@
+"""What the core hands to policies and adapters: clocks, counters, stores, lasting state, the control plane's HTTP client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, MutableMapping
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Clock(Protocol):
+    def monotonic(self) -> float:
+        """Seconds that never step back; the event loop's clock."""
+        ...
+
+    def time(self) -> float:
+        """Unix seconds."""
+        ...
+
+
+class Tally:
+    """A counter that costs an attribute increment; metrics read it at scrape time."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+class Operation(Protocol[R_co]):
+    """One atomic operation on a store: a Lua body for Redis and its Python twin, tested to agree.
+
+    `apply` works on the table of the keys it names; it must not wait, and `now` is the store's clock in seconds.
+    """
+
+    name: str
+    lua: str
+
+    def keys(self) -> tuple[str, ...]: ...
+    def arguments(self) -> tuple[bytes | int | float, ...]: ...
+    def apply(self, table: MutableMapping[str, Any], now: float) -> R_co: ...
+    def parse(self, reply: Any) -> R_co: ...
+
+
+class Store(Protocol):
+    """Atomic operations by meaning, never get-then-set. Keys are within the scope that the store was handed out for."""
+
+    async def get(self, key: str) -> bytes | None: ...
+    async def put(self, key: str, value: bytes, ttl_s: float) -> None: ...
+    async def claim(self, key: str, value: bytes, ttl_s: float) -> bytes | None:
+        """Set `key` if absent. None: claimed; else the present holder's value."""
+        ...
+
+    async def run(self, operation: Operation[T]) -> T: ...
+
+
+class LocalStore(Store, Protocol):
+    """A store in this process's memory: operations also run without waiting."""
+
+    def run_nowait(self, operation: Operation[T]) -> T: ...
+
+
+class Fetched(Protocol):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Fetch(Protocol):
+    """The control plane's HTTP client (httpx): JWKS, discovery, tokens. Never on the request path."""
+
+    async def __call__(
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+        timeout_s: float = 5.0,
+    ) -> Fetched:
+        """Raises OSError with a plain message when no answer came."""
+        ...
+
+
+class Scope(Protocol):
+    """Where a policy is being built, and what it may use. Handed to `build` only, never kept across builds."""
+
+    policy: str  # the policy's own name
+    name: str  # the instance's name, unique on its route; `global-` leads at global level
+    route: str  # "" at global and upstream level
+    upstream: str
+    shadow: bool
+    clock: Clock
+    fetch: Fetch
+    workers: int  # live workers: memory-held figures are divided by it
+
+    def tally(self, decision: str) -> Tally:
+        """A counter for sluicegate_policy_decisions_total{route,policy,decision}; the same label, the same counter."""
+        ...
+
+    def store(self, url: str | None) -> Store:
+        """The named store, or the default; every key is prefixed by this policy's name."""
+        ...
+
+    def state(self, identity: Hashable, make: Callable[[], T]) -> T:
+        """State that outlives snapshots: the same policy and identity get the same object while anyone holds it."""
+        ...
+
+    def issuer(self, name: str) -> Any:
+        """The IssuerConfig called `name`; references were checked before."""
+        ...
+
+    def spawn(self, name: str, run: Callable[[], Any]) -> None:
+        """Start a long-lived background coroutine function, once per name, ended when no snapshot needs it."""
+        ...
