@@ -20,6 +20,13 @@ class SnapshotView(Protocol):
     public_url: str | None
     consumers: Consumers
 
+    async def buffer(self, exchange: Exchange, body: Body) -> bytes:
+        """Read `body` whole, within `exchange.max_body`, the deadline and the worker's byte budget.
+
+        Raises RequestRefused (408, 413, 503) or ClientGone.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -101,6 +108,15 @@ class Exchange:
             self.closers = [close]
         else:
             self.closers.append(close)
+
+    async def read_body(self) -> bytes:
+        """The request's body, whole; read when the first caller asks, and kept for the upstream."""
+        body = self.request.body
+        if body is None:
+            return b""
+        if not isinstance(body, bytes):
+            body = self.request.body = await self.snapshot.buffer(self, body)
+        return body
 
     def keep(self, value: object) -> None:
         """Keep a policy's own typed state for the time of the exchange."""

@@ -77,7 +77,7 @@ class Request:
     http_version: str  # "1.0", "1.1", "2"
     peer: str  # address of the connection; "" on a Unix socket
     client: str  # address of the caller: the peer, or what a trusted proxy says
-    body: Body | None  # None when the request has none
+    body: Body | bytes | None  # None when the request has none; bytes once someone needed it whole
 
 
 @dataclass(slots=True)

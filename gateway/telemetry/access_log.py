@@ -1,0 +1,189 @@
+"""The access log: one JSON line a request, written by one thread in batches. Never holds a secret, a token or a body.
+
+A line costs the request path one orjson call; the write leaves the event loop. When the reader of the log is too slow,
+lines are dropped and counted: a full disk or a stuck pipe never stops the gateway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import threading
+import time
+from collections import deque
+from pathlib import Path
+
+import orjson
+
+from gateway.api.exchange import Exchange, Outcome
+from gateway.api.policy import Observer
+
+BATCH_BYTES = 64 * 1024
+BATCH_S = 0.1  # nginx flushes its buffered log each second; tests and tails like it sooner
+BACKLOG_BYTES = 16 * 2**20
+PIPE_BYTES = 4096  # POSIX PIPE_BUF on Linux: writes up to it are not torn apart when several workers share a pipe
+
+
+class AccessLog(Observer):
+    """Owns the descriptor (but stdout stays open) and its writer thread; `close` ends both after the last line."""
+
+    def __init__(self, target: str, *, query: bool) -> None:
+        """`target` is `stdout` or a file's path. Raises OSError when the file cannot be opened."""
+        self._target = target
+        self._query = query
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._second = 0
+        self._stamp = ""
+        self.dropped = 0
+        self._writer = _Writer(target)
+
+    def observe(self, exchange: Exchange, outcome: Outcome) -> None:
+        request = exchange.request
+        principal = exchange.principal
+        line = {
+            "time": self._now(),
+            "request_id": exchange.request_id,
+            "trace_id": exchange.trace_id,
+            "route": exchange.route,
+            "consumer": principal.name if principal is not None else "",
+            "client": request.client,
+            "method": request.method,
+            "path": request.path,
+            "status": outcome.status,
+            "bytes": outcome.bytes_out,
+            "ms": round(outcome.total_s * 1000, 3),
+            "upstream": exchange.upstream,
+            "upstream_ms": round(outcome.upstream_s * 1000, 3),
+            "codes": exchange.codes,
+        }
+        if self._query:
+            line["query"] = request.query.decode("latin-1")
+        if not outcome.complete:
+            line["complete"] = False
+        data = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        self._lines.append(data)
+        self._size += len(data)
+        if self._size >= BATCH_BYTES:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(BATCH_S, self.flush)
+
+    def _now(self) -> str:
+        """RFC 3339 in UTC with milliseconds; strftime (1.1 µs) runs once a second."""
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._second, self._stamp = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{self._stamp}{int((now - second) * 1000):03d}Z"
+
+    def flush(self) -> None:
+        """Hand what has gathered to the writer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lines:
+            if not self._writer.offer(self._lines, self._size):
+                self.dropped += len(self._lines)
+            self._lines, self._size = [], 0
+
+    def reopen(self) -> None:
+        """Open the file anew, after logrotate moved it."""
+        self.flush()
+        self._writer.reopen()
+
+    def close(self) -> None:
+        """Write what is left, then give the descriptor back. Blocks until the last line is written, at most 5 s."""
+        self.flush()
+        self._writer.close()
+
+
+class _Writer:
+    """A daemon thread with a bounded queue of batches."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._descriptor = _open(target)
+        self._ready = threading.Condition()
+        self._batches: deque[list[bytes]] = deque()
+        self._waiting = 0
+        self._reopen = False
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
+        self._thread.start()
+
+    def offer(self, lines: list[bytes], size: int) -> bool:
+        with self._ready:
+            if self._waiting + size > BACKLOG_BYTES:
+                return False
+            self._waiting += size
+            self._batches.append(lines)
+            self._ready.notify()
+            return True
+
+    def reopen(self) -> None:
+        with self._ready:
+            self._reopen = True
+            self._ready.notify()
+
+    def close(self) -> None:
+        with self._ready:
+            self._closed = True
+            self._ready.notify()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while True:
+            with self._ready:
+                self._ready.wait_for(lambda: self._batches or self._reopen or self._closed)
+                batches, self._batches = self._batches, deque()
+                self._waiting = 0
+                reopen, self._reopen = self._reopen, False
+                closed = self._closed
+            for lines in batches:
+                self._write(lines)
+            if reopen and self._target != "stdout":
+                self._reopen_file()
+            if closed:
+                if self._target != "stdout":
+                    os.close(self._descriptor)
+                return
+
+    def _reopen_file(self) -> None:
+        try:
+            fresh = _open(self._target)
+        except OSError:  # its folder is gone for the moment: better the old file than none
+            return
+        os.close(self._descriptor)
+        self._descriptor = fresh
+
+    def _write(self, lines: list[bytes]) -> None:
+        piped = stat.S_ISFIFO(os.fstat(self._descriptor).st_mode)
+        piece: list[bytes] = []
+        size = 0
+        for line in lines:
+            if piped and size + len(line) > PIPE_BYTES:
+                _write_all(self._descriptor, b"".join(piece))
+                piece, size = [], 0
+            piece.append(line)
+            size += len(line)
+        _write_all(self._descriptor, b"".join(piece))
+
+
+def _open(target: str) -> int:
+    if target == "stdout":
+        return 1
+    return os.open(Path(target), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:  # a terminal or pipe that someone else made non-blocking
+            time.sleep(0.01)
+        except OSError:  # the disk is full or the reader is gone: the log gives way, requests do not
+            return
