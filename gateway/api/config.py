@@ -7,9 +7,21 @@ the JSON Schema and the reference for ops are printed from there. Values arrive 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema
 
 from gateway.api.consumers import Rate
 
@@ -21,10 +33,39 @@ _RATE_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "day": 86400.0, "month": 2592000.0}
 _NUMBER = r"(\d+(?:\.\d+)?)"
 
 
+_QUOTA_WINDOWS = ("hour", "day", "week", "month")
+
+
+def _take_literally(schema: Any) -> None:
+    """Make the int and bool fields of a schema strict; lists, floats and the rest stay as they are.
+
+    pydantic's own strict mode is all or nothing, and would refuse a YAML list for a tuple.
+    """
+    if isinstance(schema, dict):
+        if schema.get("type") in ("int", "bool"):
+            schema["strict"] = True
+        for key, part in schema.items():
+            if key not in ("default", "metadata", "serialization", "expected", "cls"):
+                _take_literally(part)
+    elif isinstance(schema, list | tuple):
+        for part in schema:
+            _take_literally(part)
+
+
 class Block(BaseModel):
-    """A mapping of the configuration: frozen, unknown keys are errors."""
+    """A mapping of the configuration: frozen, unknown keys are errors.
+
+    Numbers and truth values are taken as YAML says they are: `"8080"` is no number, `yes` and 1 are not true. (What an
+    interpolated `${env:PORT}` stands for is converted by the loader, where the model asks for it.)
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _take_literally(schema)
+        return schema
 
 
 class PolicyBlock(Block):
@@ -64,6 +105,16 @@ def parse_share(text: object) -> float:
     if match is None or not 0 <= float(match[1]) <= 100:
         raise ValueError("not a share; write a percentage, as in 20%")
     return float(match[1]) / 100
+
+
+def parse_quota(text: object) -> tuple[int, str]:
+    """(10000, "day") of `10000/day`; the windows are calendar ones."""
+    if isinstance(text, tuple):
+        return text
+    match = re.fullmatch(rf"(\d+)/({'|'.join(_QUOTA_WINDOWS)}|h)", text) if isinstance(text, str) else None
+    if match is None or not int(match[1]):
+        raise ValueError("not a quota; write a number and its calendar window, as in 10000/day, 1000000/month")
+    return int(match[1]), {"h": "hour"}.get(match[2], match[2])
 
 
 def _quantity(text: object, units: dict[str, float] | dict[str, int], what: str, examples: str) -> float:
@@ -125,7 +176,84 @@ RateField = Annotated[
 Share = Annotated[float, BeforeValidator(parse_share), _schema(r"^\d+(\.\d+)?%$", "20%")]
 """0 to 1, written as a percentage."""
 
+QuotaField = Annotated[
+    tuple[int, str],
+    BeforeValidator(parse_quota),
+    PlainSerializer(lambda quota: f"{quota[0]}/{quota[1]}", when_used="json"),
+    _schema(r"^\d+/(hour|h|day|week|month)$", "1000000/month"),
+]
+"""Events per calendar window, written as 10000/day."""
+
 Name = Annotated[str, Field(pattern=NAME)]
+
+
+def off_or(block: Any) -> BeforeValidator:
+    """For `Annotated[SomeBlock | None, off_or(SomeBlock)]`: `off` (or false) is None."""
+
+    def take(value: object) -> object:
+        if value is None:
+            raise ValueError("nothing is written here; write {} to take the defaults, or off")
+        return None if is_off(value) else value
+
+    return BeforeValidator(take, json_schema_input_type=block | Literal["off", False])
+
+
+def is_off(value: object) -> bool:
+    """YAML 1.2 reads `off` as text; `false` is accepted wherever `off` is."""
+    return value is False or (isinstance(value, str) and value == "off")
+
+
+def shorthand(field: str, block: Any) -> BeforeValidator:
+    """A bare piece of text stands for the block with that one field."""
+    return BeforeValidator(
+        lambda value: {field: value} if isinstance(value, str) else value, json_schema_input_type=block | str
+    )
+
+
+ONE_OR_MANY = BeforeValidator(
+    lambda value: (value,) if isinstance(value, str) else value, json_schema_input_type=str | tuple[str, ...]
+)
+"""A single piece of text is a list of one."""
+
+
+class Files(Protocol):
+    """What a model's paths are resolved by while a file is decoded: pydantic's validation context."""
+
+    def resolve(self, written: str) -> str:
+        """The absolute path; relative ones are relative to the file that holds them."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """Contents of a file that the configuration depends on. Raises OSError."""
+        ...
+
+
+def file_path(unless: Callable[[str], object] = lambda text: False, *, exists: bool = True) -> AfterValidator:
+    """Makes a path absolute; where `exists`, the file must be readable, and a change of it is a change of configuration.
+
+    Without a validation context (a model made in code) the path stays as it is.
+    """
+
+    def take(written: str, info: ValidationInfo) -> str:
+        files: Files | None = info.context
+        if files is None or unless(written):
+            return written
+        path = files.resolve(written)
+        if exists:
+            try:
+                files.read(path)
+            except OSError as problem:
+                raise ValueError(f"cannot read {path}: {problem.strerror}") from None
+        return path
+
+    return AfterValidator(take)
+
+
+FilePath = Annotated[str, file_path()]
+"""A file that must be there, relative to the file that names it."""
+
+NewPath = Annotated[str, file_path(exists=False)]
+"""A path that need not be there yet."""
 
 
 def _rate_unit(seconds: float) -> str:

@@ -1,0 +1,266 @@
+"""`upstreams`: the systems behind the gateway, how they are reached and how they are judged. Sends nothing itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from gateway.api.config import Block, Duration, FilePath, SecretField, Share, off_or, shorthand
+
+SCHEMES = ("http", "https", "tcp", "tls", "file")
+
+
+def _target_url(url: str) -> str:
+    """A target is an origin: scheme, host and port, nothing more (file:// names a folder)."""
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES:
+        raise ValueError("not a target; write a URL that begins with " + ", ".join(f"{s}://" for s in SCHEMES))
+    if parts.scheme == "file":
+        return url
+    if not parts.hostname:
+        raise ValueError("the URL names no host")
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError("the URL's port is not a number up to 65535") from None
+    if port is None and parts.scheme in ("tcp", "tls"):
+        raise ValueError(f"a {parts.scheme}:// target needs a port")
+    if parts.username is not None:
+        raise ValueError("no credentials in a target's URL; use the upstream's `auth`")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("a target is an origin without path or query; use the route's `rewrite` for paths")
+    return url.rstrip("/")
+
+
+class Target(Block):
+    """One address of an upstream."""
+
+    url: Annotated[str, AfterValidator(_target_url)]
+    """http://, https://, tcp:// or tls:// with host and port, or file:// with a folder."""
+    weight: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Its share of the calls, relative to the other targets."""
+
+
+class Connections(Block):
+    """The pool of connections to an upstream."""
+
+    max: Annotated[int, Field(ge=1)] = 256
+    """Most connections to all targets together, on the machine; calls beyond wait for a free one."""
+    idle: Duration = 60.0
+    """How long an unused connection is kept."""
+
+
+class UpstreamTimeout(Block):
+    """Bounds of one call. A bare duration is `first_byte`."""
+
+    connect: Duration = 1.0
+    """Longest time to connect, TLS handshake included."""
+    first_byte: Duration = 10.0
+    """Longest time from the request to the head of its answer."""
+    idle: Duration = 30.0
+    """Longest time without a byte while an answer's body arrives."""
+
+
+class Dns(Block):
+    """Name look-ups."""
+
+    refresh: Duration = 30.0
+    """How often the names of the targets are looked up again."""
+
+
+class UpstreamTls(Block):
+    """TLS towards https:// and tls:// targets."""
+
+    ca: FilePath | None = None
+    """PEM file with the authorities to believe; the system's when left out."""
+    cert: FilePath | None = None
+    """PEM file with the client certificate to present."""
+    key: FilePath | None = None
+    """PEM file with the key of `cert`."""
+    server_name: str | None = None
+    """Name to ask for (SNI) and to verify; the target's host when left out."""
+    verify: bool = True
+    """false believes any certificate: for tests only."""
+
+    @model_validator(mode="after")
+    def _pair(self) -> UpstreamTls:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together; one of them is missing")
+        return self
+
+
+def _expect(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, str) and not re.fullmatch(r"[1-5]\d\d(-[1-5]\d\d)?", value):
+        raise ValueError("not a status or a range of statuses; write 200 or 200-399")
+    return value
+
+
+class Health(Block):
+    """Active health checks."""
+
+    path: Annotated[str, Field(pattern="^/")] = "/health"
+    """Path that is asked for with GET."""
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port to ask on; the target's own when left out."""
+    interval: Duration = 5.0
+    """Time between checks of a target."""
+    timeout: Duration = 1.0
+    """Longest time for an answer."""
+    healthy: Annotated[int, Field(ge=1)] = 2
+    """Successes in a row that bring a target back."""
+    unhealthy: Annotated[int, Field(ge=1)] = 3
+    """Failures in a row that take a target out."""
+    expect: Annotated[str, BeforeValidator(_expect)] = "200-399"
+    """Statuses that count as success."""
+    tcp: bool = False
+    """true: a connection that opens is enough; nothing is asked."""
+
+
+class Outlier(Block):
+    """Passive health: targets that fail real calls are left out for a while."""
+
+    failures: Annotated[int, Field(ge=1)] = 5
+    """Failures in a row that take a target out."""
+    eject: Duration = 30.0
+    """How long it stays out; longer each time in a row."""
+    max_ejected: Share = 0.5
+    """Most of the targets that may be out at a time, rounded down: a single target is never ejected."""
+
+
+class ClientCredentials(Block):
+    """A token of our own for the upstream (RFC 6749 §4.4)."""
+
+    token_url: str
+    """The token endpoint."""
+    client_id: str
+    """Our client id there."""
+    client_secret: SecretField
+    """Our client secret there."""
+    scopes: tuple[str, ...] = ()
+    """Scopes to ask for."""
+
+
+class TokenExchange(Block):
+    """The caller's token is exchanged for one of the upstream's (RFC 8693)."""
+
+    token_url: str
+    """The token endpoint."""
+    client_id: str
+    """Our client id there."""
+    client_secret: SecretField
+    """Our client secret there."""
+    audience: str
+    """Audience of the token to ask for."""
+
+
+class UpstreamAuth(Block):
+    """How the gateway makes itself known to the upstream: one of the three."""
+
+    oauth2: ClientCredentials | None = None
+    """A token by client credentials."""
+    headers: Mapping[str, SecretField] | None = None
+    """Fixed header fields, by reference."""
+    exchange: TokenExchange | None = None
+    """The caller's token, exchanged."""
+
+    @model_validator(mode="after")
+    def _one(self) -> UpstreamAuth:
+        if sum(each is not None for each in (self.oauth2, self.headers, self.exchange)) != 1:
+            raise ValueError("name exactly one of oauth2, headers, exchange")
+        return self
+
+
+class Framing(Block):
+    """How messages are told apart on a tcp:// connection: by one of length_prefix, delimiter, length."""
+
+    length_prefix: Literal[2, 4] | None = None
+    """Octets of the length in front of each message."""
+    endian: Literal["big", "little"] = "big"
+    """Order of the length's octets."""
+    counts_itself: bool = False
+    """Whether the length counts its own octets."""
+    extra: int = 0
+    """Octets that the length counts beyond the message."""
+    delimiter: Annotated[str, Field(min_length=1)] | None = None
+    """What ends each message."""
+    length: Annotated[int, Field(ge=1)] | None = None
+    """Octets of every message."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Framing:
+        if sum(each is not None for each in (self.length_prefix, self.delimiter, self.length)) != 1:
+            raise ValueError("name exactly one of length_prefix, delimiter, length")
+        return self
+
+
+class Drop(Block):
+    """Files in a folder, for file:// targets."""
+
+    name: str
+    """Name of the file that is written; placeholders are filled in."""
+    answers: str | None = None
+    """Pattern of the files that answers come in."""
+    poll: Duration = 1.0
+    """How often the folder is looked at."""
+
+
+class HashBalance(Block):
+    """Calls with the same value go to the same target."""
+
+    hash: Annotated[str, Field(pattern=r"^(header:[A-Za-z0-9-]+|consumer|ip)$")]
+    """header:NAME, consumer or ip."""
+
+
+class UpstreamConfig(Block):
+    """One upstream."""
+
+    targets: Annotated[tuple[Annotated[Target, shorthand("url", Target)], ...], Field(min_length=1)]
+    """Its addresses: URLs, or mappings with `url` and `weight`."""
+    balance: Literal["least_request", "round_robin"] | HashBalance = "least_request"
+    """How a target is chosen for each call."""
+    protocol: Literal["http1", "http2"] = "http1"
+    """Protocol spoken to http:// and https:// targets."""
+    host: Annotated[str, Field(min_length=1)] = "upstream"
+    """The Host that is sent: the target's own (upstream), the caller's (client), or this value."""
+    connections: Connections = Connections()
+    """The pool of connections."""
+    timeout: Annotated[UpstreamTimeout, shorthand("first_byte", UpstreamTimeout)] = UpstreamTimeout()
+    """Bounds of one call; a bare duration is first_byte."""
+    slow_start: Duration = 0.0
+    """How long a target that comes back is led up to its full share."""
+    dns: Dns = Dns()
+    """Name look-ups."""
+    tls: UpstreamTls = UpstreamTls()
+    """TLS towards https:// and tls:// targets."""
+    health: Annotated[Health | None, off_or(Health)] = None
+    """Active health checks; none when left out."""
+    outlier: Annotated[Outlier | None, off_or(Outlier)] = Outlier()
+    """Passive health; off leaves failing targets in."""
+    honours_idempotency_key: bool = False
+    """Whether a POST with an idempotency key may be sent again."""
+    send_deadline: bool = False
+    """Whether the time left is told to the upstream."""
+    ratelimit_headers: Literal["replace", "pass"] = "replace"
+    """Whether the upstream's own RateLimit fields are replaced by the gateway's or passed on."""
+    auth: Annotated[UpstreamAuth | None, off_or(UpstreamAuth)] = None
+    """How the gateway makes itself known; not at all when left out."""
+    framing: Annotated[Framing | None, off_or(Framing)] = None
+    """How messages are told apart, for tcp:// and tls:// targets."""
+    drop: Annotated[Drop | None, off_or(Drop)] = None
+    """How files are named, for file:// targets."""
+    policies: Mapping[str, Any] = Field(default_factory=dict)
+    """breaker, retry, bulkhead, timeout: for all routes that use this upstream, sharing their state."""
+
+    @model_validator(mode="after")
+    def _one_kind_of_target(self) -> UpstreamConfig:
+        schemes = {urlsplit(target.url).scheme for target in self.targets}
+        kinds = {"http": "http", "https": "http", "tcp": "tcp", "tls": "tcp", "file": "file"}
+        if len({kinds[scheme] for scheme in schemes}) > 1:
+            raise ValueError(f"targets of one upstream are of one kind; here are {', '.join(sorted(schemes))}")
+        return self
