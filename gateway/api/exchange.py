@@ -55,6 +55,7 @@ class Exchange:
     """The request, the answer's side notes, and what must happen at the end."""
 
     __slots__ = (
+        "attempt_s",
         "bytes_out",
         "client_gone",
         "closers",
@@ -81,7 +82,9 @@ class Exchange:
         self.request_id = request_id
         self.trace_id = ""
         self.started = started  # monotonic seconds (the event loop's clock)
-        self.deadline = started + 30.0  # monotonic seconds; policies only ever lower it, with shorten_deadline()
+        # Both defaults are those of the policy `timeout`, which sets them when a route is entered.
+        self.deadline = started + 30.0  # monotonic seconds; after `timeout` it is only lowered, with shorten_deadline()
+        self.attempt_s = 10.0  # seconds for one try, from its start to the answer's head
         self.route = ""  # the route's name, "" while none matched
         self.params: Mapping[str, str] = {}  # what {name} in the path matched, percent-decoded
         self.principal: Principal | None = None

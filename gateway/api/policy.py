@@ -119,6 +119,8 @@ class PolicySpec:
     build: Callable[[Any, Scope], Built | Sequence[Built]]
     levels: frozenset[Level] = frozenset({Level.DEFAULTS, Level.ROUTE})
     repeatable: bool = False  # a list is accepted
+    default_name: Callable[[Any], str] | None = None  # of an instance that ops gave no name; None: the policy's
+    merge: Callable[[Sequence[Gate]], Gate] | None = None  # makes one gate of several that decide together
     authenticator: bool = False
     request_body: Callable[[Any], Need] = lambda config: Need.STREAM
     response_body: Callable[[Any], Need] = lambda config: Need.STREAM

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, MutableMapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    from gateway.api.policy import Level
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -28,6 +31,22 @@ class Tally:
         self.value = 0
 
 
+class Table(Protocol):
+    """What a store in memory shows to the Python twin of an operation: keys with a value and an end."""
+
+    def get(self, key: str) -> Any:
+        """The value of `key`; None when it is absent or its time is over."""
+        ...
+
+    def set(self, key: str, value: Any, expires: float) -> None:
+        """Keep `value` until `expires`, in seconds of the store's clock."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Forget `key`; nothing happens when it is absent."""
+        ...
+
+
 class Operation(Protocol[R_co]):
     """One atomic operation on a store: a Lua body for Redis and its Python twin, tested to agree.
 
@@ -39,12 +58,19 @@ class Operation(Protocol[R_co]):
 
     def keys(self) -> tuple[str, ...]: ...
     def arguments(self) -> tuple[bytes | int | float, ...]: ...
-    def apply(self, table: MutableMapping[str, Any], now: float) -> R_co: ...
+    def apply(self, table: Table, now: float) -> R_co: ...
     def parse(self, reply: Any) -> R_co: ...
 
 
 class Store(Protocol):
-    """Atomic operations by meaning, never get-then-set. Keys are within the scope that the store was handed out for."""
+    """Atomic operations by meaning, never get-then-set. Keys are within the scope that the store was handed out for.
+
+    Every operation raises StoreError when the store did not do it.
+    """
+
+    def within(self, *parts: str) -> Store:
+        """The same store, narrowed: its keys lie below `parts`, and nothing outside can be reached."""
+        ...
 
     async def get(self, key: str) -> bytes | None: ...
     async def put(self, key: str, value: bytes, ttl_s: float) -> None: ...
@@ -55,10 +81,31 @@ class Store(Protocol):
     async def run(self, operation: Operation[T]) -> T: ...
 
 
+@runtime_checkable
 class LocalStore(Store, Protocol):
     """A store in this process's memory: operations also run without waiting."""
 
+    def within(self, *parts: str) -> LocalStore: ...
+
     def run_nowait(self, operation: Operation[T]) -> T: ...
+
+    def full_key(self, key: str) -> str:
+        """What `key` is called in `times`. Whoever asks often keeps the answer."""
+        ...
+
+    @property
+    def times(self) -> Times:
+        """The points of time kept beside the values, for limiters on the hot path."""
+        ...
+
+
+class Times(Protocol):
+    """One point of time a key; one that has passed means the same as none. All keys are full keys."""
+
+    now: Callable[[], float]
+
+    def get(self, key: str) -> float | None: ...
+    def set(self, key: str, until: float, now: float) -> None: ...
 
 
 class Fetched(Protocol):
@@ -90,6 +137,7 @@ class Scope(Protocol):
     name: str  # the instance's name, unique on its route; `global-` leads at global level
     route: str  # "" at global and upstream level
     upstream: str
+    level: Level  # where the policy is written
     shadow: bool
     clock: Clock
     fetch: Fetch

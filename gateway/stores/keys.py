@@ -1,0 +1,90 @@
+"""Names of keys: every store is handed out within a namespace, and no key can point outside it. Knows no policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
+from urllib.parse import quote
+
+from gateway.api.ports import LocalStore, Operation, Store, Times
+
+T = TypeVar("T")
+
+_BETWEEN_PARTS = ":"
+_BEFORE_KEY = "|"
+_KEPT = "!$&'()*+,;=@/"  # stands in a part as it is, beside letters, digits and _.-~
+
+
+class Backend(Protocol):
+    """A whole store, keys and all, before anybody's namespace. `keys` of an operation are prefixed by `prefix`."""
+
+    async def get(self, key: str) -> bytes | None: ...
+    async def put(self, key: str, value: bytes, ttl_s: float) -> None: ...
+    async def claim(self, key: str, value: bytes, ttl_s: float) -> bytes | None: ...
+    async def run(self, operation: Operation[T], prefix: str) -> T: ...
+    async def close(self) -> None: ...
+
+
+@runtime_checkable
+class LocalBackend(Backend, Protocol):
+    """A whole store in this process's memory."""
+
+    @property
+    def times(self) -> Times: ...
+
+    def run_nowait(self, operation: Operation[T], prefix: str) -> T: ...
+
+
+def scoped(backend: Backend, *parts: str) -> Store:
+    """The namespace `parts` of `backend`; a LocalStore when the backend is local."""
+    if isinstance(backend, LocalBackend):
+        return LocalScoped(backend, _joined(parts))
+    return Scoped(backend, _joined(parts))
+
+
+def _joined(parts: tuple[str, ...]) -> str:
+    # ":" and "|" within a part are encoded: ("a:b",) and ("a", "b") never meet, and no part can end the namespace
+    return _BETWEEN_PARTS.join(quote(part, safe=_KEPT) for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Scoped:
+    """A store whose keys all lie in `namespace`. The key itself is the caller's and may hold anything."""
+
+    backend: Backend
+    namespace: str
+
+    def within(self, *parts: str) -> Store:
+        return Scoped(self.backend, self.namespace + _BETWEEN_PARTS + _joined(parts))
+
+    def full_key(self, key: str) -> str:
+        return self.namespace + _BEFORE_KEY + key
+
+    async def get(self, key: str) -> bytes | None:
+        return await self.backend.get(self.full_key(key))
+
+    async def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        await self.backend.put(self.full_key(key), value, ttl_s)
+
+    async def claim(self, key: str, value: bytes, ttl_s: float) -> bytes | None:
+        return await self.backend.claim(self.full_key(key), value, ttl_s)
+
+    async def run(self, operation: Operation[T]) -> T:
+        return await self.backend.run(operation, self.full_key(""))
+
+
+@dataclass(frozen=True, slots=True)
+class LocalScoped(Scoped):
+    """The same over a store in memory."""
+
+    backend: LocalBackend
+
+    def within(self, *parts: str) -> LocalStore:
+        return LocalScoped(self.backend, self.namespace + _BETWEEN_PARTS + _joined(parts))
+
+    @property
+    def times(self) -> Times:
+        return self.backend.times
+
+    def run_nowait(self, operation: Operation[T]) -> T:
+        return self.backend.run_nowait(operation, self.full_key(""))
