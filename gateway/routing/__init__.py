@@ -1,0 +1,25 @@
+"""Which route answers a request: patterns, the immutable table, rewriting. Knows no policies and no upstreams.
+
+table = build_table((of_route(config), handler) for config in ...)      # or build_in_slices, which yields now and then
+table.match(host, path, method, headers, query)                         # Match(route, params) | Miss(status, allow)
+conflicts((of_route(config), config) for config in ...)                 # pairs that need a priority
+"""
+
+from gateway.routing.build import build_in_slices, build_table
+from gateway.routing.conflicts import conflicts
+from gateway.routing.pattern import PatternError, RouteMatch, of_route, route_match
+from gateway.routing.table import NOT_FOUND, Match, Miss, RouteTable
+
+__all__ = [
+    "NOT_FOUND",
+    "Match",
+    "Miss",
+    "PatternError",
+    "RouteMatch",
+    "RouteTable",
+    "build_in_slices",
+    "build_table",
+    "conflicts",
+    "of_route",
+    "route_match",
+]

@@ -1,0 +1,56 @@
+"""Hop-by-hop fields (RFC 9110 §7.6.1): what belongs to one connection and goes no further. Knows no connection."""
+
+from __future__ import annotations
+
+from gateway.api.messages import Headers
+
+# RFC 9110 §7.6.1 names Proxy-Connection, Keep-Alive, TE, Transfer-Encoding and Upgrade. Trailer goes with the trailers,
+# which are not forwarded. Proxy-* are for this hop (RFC 9110 §11.7); `Proxy` is CGI's poisoned HTTP_PROXY.
+_REQUEST_HOP = frozenset(
+    (
+        b"connection",
+        b"http2-settings",  # RFC 7540 §3.2.1: named in Connection by its sender
+        b"keep-alive",
+        b"proxy",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+RESPONSE_HOP = _REQUEST_HOP - {b"proxy", b"http2-settings"}
+
+# Naming these in Connection must not take a request's framing or destination away.
+_NEVER_NAMED = frozenset((b"host", b"content-length", b"transfer-encoding"))
+_USUAL = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close", b"upgrade", b"Upgrade"))
+
+
+def strip_request(headers: Headers) -> Headers:
+    """The fields of a request without those for this hop; a new object, order kept.
+
+    Host, Content-Length and Expect stay: policies read them, and the upstream client writes its own.
+    """
+    return _strip(headers, _REQUEST_HOP)
+
+
+def strip_response(headers: Headers) -> Headers:
+    """The fields of an answer without those for this hop; a new object, order kept. Content-Length stays."""
+    return _strip(headers, RESPONSE_HOP)
+
+
+def _strip(headers: Headers, hop: frozenset[bytes]) -> Headers:
+    kept = Headers()
+    named: set[bytes] | None = None
+    for field in headers:
+        if field[0] not in hop:
+            kept.append(field)
+        elif field[0] == b"connection" and field[1] not in _USUAL:
+            named = (named or set()) | {option.strip(b" \t").lower() for option in field[1].split(b",")}
+    if named:
+        named -= _NEVER_NAMED
+        kept[:] = [field for field in kept if field[0] not in named]
+    return kept

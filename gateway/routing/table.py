@@ -1,0 +1,194 @@
+"""The immutable route table: which route answers a request. Knows no policies, no upstreams and no configuration.
+
+Order (the best first): host exact, then `*.` with the longest name, then none; the path segment by segment from the
+left (literal, placeholder, `/**`); more conditions before fewer; higher priority. What the best refuses by method,
+header or query goes to the next that matches whole. Looking up costs the same with ten routes and ten thousand: an
+exact path is one dictionary look-up, any other walks a trie of its own segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from urllib.parse import parse_qsl, unquote
+
+from gateway.api.messages import Headers
+
+T = TypeVar("T")
+
+Check = Callable[[Headers | None, bytes], bool]
+"""Whether a request's headers and query meet a route's conditions; without headers those on headers are passed over."""
+
+
+@dataclass(slots=True)
+class Match(Generic[T]):
+    route: T
+    params: dict[str, str]  # what each {name} stands for, percent-decoded; never to be changed
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """No route. `allow` has the methods for the Allow field; empty unless the status is 405."""
+
+    status: int
+    allow: tuple[str, ...] = ()
+
+
+NOT_FOUND = Miss(404)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """One route at the place its path leads to. `plain` is the ready match of a route without placeholders."""
+
+    route: T
+    names: tuple[str, ...]
+    check: Check | None
+    plain: Match[T]
+
+
+class Leaf(Generic[T]):
+    """The routes of one path shape, the best first, by method."""
+
+    __slots__ = ("by_method", "other")
+
+    def __init__(self, by_method: dict[str, tuple[Entry[T], ...]], other: tuple[Entry[T], ...]) -> None:
+        self.by_method = by_method
+        self.other = other  # for methods that no route names
+
+
+class Node(Generic[T]):
+    """A segment of the trie. `here` answers a path that ends at it, `rest` what lies at or below it (`/**`)."""
+
+    __slots__ = ("here", "hole", "literal", "rest")
+
+    def __init__(self) -> None:
+        self.literal: dict[str, Node[T]] = {}
+        self.hole: Node[T] | None = None
+        self.here: Leaf[T] | None = None
+        self.rest: Leaf[T] | None = None
+
+
+class PathTable(Generic[T]):
+    """The routes of one host pattern."""
+
+    __slots__ = ("depth", "exact", "root")
+
+    def __init__(self) -> None:
+        self.exact: dict[str, Leaf[T]] = {}  # paths without placeholders; these leaves are in the trie too
+        self.root: Node[T] = Node()
+        self.depth = 0  # segments of the longest pattern
+
+    def find(
+        self, path: str, method: str, headers: Headers | None, query: bytes, refused: list[Leaf[T]]
+    ) -> Match[T] | None:
+        """The best route of this table that matches whole; the leaves whose path fits, but nothing else, go to `refused`."""
+        # Segments beyond the deepest pattern stay in one piece: a path of 8,000 slashes costs no more than a short one
+        segments = path.split("/", self.depth + 1)
+        end = len(segments)
+        node = self.root
+        index = 1
+        values: tuple[str, ...] = ()
+        # What is yet to be tried, the best last; index 0 stands for the node's `/**`
+        todo: list[tuple[Node[T], int, tuple[str, ...]]] = []
+        while True:
+            leaf = None
+            if index == 0:
+                leaf = node.rest
+            elif index < end:
+                segment = segments[index]
+                child = node.literal.get(segment)
+                hole = node.hole if segment else None  # a placeholder is one segment, and an empty one is none
+                if node.rest is not None:
+                    todo.append((node, 0, values))
+                if child is not None:
+                    if hole is not None:
+                        todo.append((hole, index + 1, (*values, segment)))
+                    node, index = child, index + 1
+                    continue
+                if hole is not None:
+                    node, index, values = hole, index + 1, (*values, segment)
+                    continue
+            else:
+                leaf = node.here
+                if node.rest is not None:  # "the rest (none included)": `/files/**` answers `/files` too
+                    todo.append((node, 0, values))
+            if leaf is not None:
+                for entry in leaf.by_method.get(method, leaf.other):
+                    if entry.check is None or entry.check(headers, query):
+                        return Match(entry.route, _params(entry.names, values)) if values else entry.plain
+                refused.append(leaf)
+            if not todo:
+                return None
+            node, index, values = todo.pop()
+
+
+class RouteTable(Generic[T]):
+    """Built by `gateway.routing.build`; never changed afterwards, so any number of requests read it at once."""
+
+    __slots__ = ("_anywhere", "_by_host", "_hosts", "_wildcards", "size")
+
+    def __init__(
+        self, hosts: dict[str, PathTable[T]], wildcards: dict[str, PathTable[T]], anywhere: PathTable[T], size: int
+    ) -> None:
+        self._hosts = hosts
+        self._wildcards = wildcards  # by the name with its leading dot
+        self._anywhere = (anywhere,)
+        self._by_host = bool(hosts or wildcards)
+        self.size = size
+
+    def match(self, host: str, path: str, method: str, headers: Headers | None, query: bytes) -> Match[T] | Miss:
+        """The route for a request, or why there is none.
+
+        `host` is lower case without port, `path` in normal form, `query` raw. Without `headers`, conditions on headers are
+        passed over: for a CORS preflight, which announces a request and does not carry its headers.
+        """
+        refused: list[Leaf[T]] = []
+        for paths in self._tables(host) if self._by_host else self._anywhere:
+            leaf = paths.exact.get(path)
+            if leaf is not None:
+                for entry in leaf.by_method.get(method, leaf.other):
+                    if entry.check is None or entry.check(headers, query):
+                        return entry.plain
+            found = paths.find(path, method, headers, query, refused)
+            if found is not None:
+                return found
+        return _miss(refused, method) if refused else NOT_FOUND
+
+    def _tables(self, host: str) -> Iterator[PathTable[T]]:
+        if self._hosts:
+            table = self._hosts.get(host)
+            if table is not None:
+                yield table
+        if self._wildcards:
+            dot = host.find(".")
+            while dot >= 0:  # the longest name first; `*.example` stands for one label or more
+                table = self._wildcards.get(host[dot:])
+                if table is not None:
+                    yield table
+                dot = host.find(".", dot + 1)
+        yield from self._anywhere
+
+
+def _params(names: tuple[str, ...], values: tuple[str, ...]) -> dict[str, str]:
+    # Octets that are no UTF-8 become U+FFFD: what is forwarded is the path, not this
+    return {name: unquote(value) if "%" in value else value for name, value in zip(names, values, strict=True)}
+
+
+def _miss(refused: list[Leaf[T]], method: str) -> Miss:
+    """405 when no route of that path takes the method; 404 when one does and only its conditions refuse.
+
+    RFC 9110 §15.5.6: Allow on a 405 must not name the method that was just refused.
+    """
+    if any(leaf.other or method in leaf.by_method for leaf in refused):
+        return NOT_FOUND
+    return Miss(405, tuple(sorted({name for leaf in refused for name in leaf.by_method})))
+
+
+def query_values(query: bytes) -> dict[str, str]:
+    """The first value of each parameter, decoded as forms are."""
+    values: dict[str, str] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        values.setdefault(name, value)
+    return values
