@@ -1,0 +1,97 @@
+"""The YAML block of headers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gateway.api.config import Block, PolicyBlock
+from gateway.api.placeholder import compile_template
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
+_VALUE = re.compile(r"[\t -~\x80-\xff]*")  # RFC 9110 §5.5, in latin-1
+# RFC 9110 §7.6.1 and RFC 9112 §6: these belong to one connection, and the gateway writes its own
+_FRAMING = frozenset(
+    (
+        "connection",
+        "content-length",
+        "expect",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+
+
+def _name(text: str) -> str:
+    if not _TOKEN.fullmatch(text):
+        raise ValueError(f"'{text}' is not a header's name")
+    if text.lower() in _FRAMING:
+        raise ValueError(f"{text} belongs to a single connection; the gateway writes its own and none can be given")
+    if text.lower() == "host":
+        raise ValueError("Host is decided by the upstream's field `host`")
+    return text
+
+
+def _value(text: str) -> str:
+    if not all(_VALUE.fullmatch(part) for part in compile_template(text).parts if isinstance(part, str)):
+        raise ValueError("not a header's value: it has no control characters and none beyond latin-1")
+    if text != text.strip(" \t") or not text:
+        raise ValueError("a header's value is not empty and has no blanks at its ends; use remove to take it away")
+    return text
+
+
+def _names_differ(fields: Mapping[str, str]) -> Mapping[str, str]:
+    seen: dict[str, str] = {}
+    for name in fields:
+        if name.lower() in seen:
+            raise ValueError(f"{seen[name.lower()]} and {name} are one header: its name ignores case")
+        seen[name.lower()] = name
+    return fields
+
+
+FieldName = Annotated[str, AfterValidator(_name)]
+FieldValue = Annotated[str, AfterValidator(_value)]
+Fields = Annotated[Mapping[FieldName, FieldValue], AfterValidator(_names_differ)]
+
+
+class Edits(Block):
+    """Changes of one message: `remove` first, then `set`, then `add`."""
+
+    set: Fields = Field(default_factory=dict)
+    """Fields that are there once, with this value; whatever the sender gave under the name is taken away."""
+    add: Fields = Field(default_factory=dict)
+    """Fields that are appended to what is there."""
+    remove: tuple[FieldName, ...] = ()
+    """Fields that are taken away."""
+
+    @model_validator(mode="after")
+    def _set_or_add(self) -> Edits:
+        added = {name.lower() for name in self.add}
+        for name in self.set:
+            if name.lower() in added:
+                raise ValueError(f"{name} is both set and added; what is set is there once")
+        return self
+
+
+class HeadersConfig(PolicyBlock):
+    """Header fields set, added and removed, both ways."""
+
+    request: Edits = Edits()
+    """Changes of the request, before the upstream sees it."""
+    response: Edits = Edits()
+    """Changes of the upstream's answer, before the caller sees it."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> HeadersConfig:
+        if not any((edits.set or edits.add or edits.remove) for edits in (self.request, self.response)):
+            raise ValueError("a headers block needs set, add or remove under request or response")
+        return self
