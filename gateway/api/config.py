@@ -99,8 +99,6 @@ def parse_rate(text: object) -> Rate:
 
 def parse_share(text: object) -> float:
     """0.2 of `20%`."""
-    if isinstance(text, float):
-        return text
     match = re.fullmatch(rf"{_NUMBER}%", text) if isinstance(text, str) else None
     if match is None or not 0 <= float(match[1]) <= 100:
         raise ValueError("not a share; write a percentage, as in 20%")
@@ -118,12 +116,19 @@ def parse_quota(text: object) -> tuple[int, str]:
 
 
 def _quantity(text: object, units: dict[str, float] | dict[str, int], what: str, examples: str) -> float:
-    if isinstance(text, float):  # already parsed: models are validated again when they travel
-        return text
     match = re.fullmatch(rf"{_NUMBER}({'|'.join(units)})", text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"not {what}; write a number with its unit, as in {examples}")
     return float(match[1]) * units[match[2]]
+
+
+def _unit(parse: Callable[[object], Any], *parsed: type) -> BeforeValidator:
+    """Figures are written with their unit in YAML (where there is a validation context); code may give them parsed."""
+
+    def take(value: object, info: ValidationInfo) -> object:
+        return value if info.context is None and isinstance(value, parsed) else parse(value)
+
+    return BeforeValidator(take)
 
 
 def _schema(pattern: str, *examples: str) -> Any:
@@ -146,7 +151,7 @@ def format_size(octets: int) -> str:
 
 Duration = Annotated[
     float,
-    BeforeValidator(parse_duration),
+    _unit(parse_duration, float),
     PlainSerializer(format_duration, when_used="json"),
     _schema(r"^\d+(\.\d+)?(ms|s|m|h|d)$", "2s", "500ms"),
 ]
@@ -154,15 +159,11 @@ Duration = Annotated[
 
 Size = Annotated[
     int,
-    BeforeValidator(lambda value: value if type(value) is SizeBytes else parse_size(value)),
+    _unit(parse_size, int),
     PlainSerializer(format_size, when_used="json"),
     _schema(r"^\d+(\.\d+)?(B|KiB|MiB|GiB|kB|MB|GB)$", "1MiB"),
 ]
 """Octets, written with a unit."""
-
-
-class SizeBytes(int):
-    """A size that is already a number of octets: for defaults in code, which carry no unit."""
 
 
 RateField = Annotated[
@@ -173,7 +174,7 @@ RateField = Annotated[
 ]
 """Events per time, written as 50/s."""
 
-Share = Annotated[float, BeforeValidator(parse_share), _schema(r"^\d+(\.\d+)?%$", "20%")]
+Share = Annotated[float, _unit(parse_share, float), _schema(r"^\d+(\.\d+)?%$", "20%")]
 """0 to 1, written as a percentage."""
 
 QuotaField = Annotated[
