@@ -62,6 +62,7 @@ class Exchange:
         "codes",
         "deadline",
         "max_body",
+        "on_slow",
         "params",
         "principal",
         "request",
@@ -91,12 +92,13 @@ class Exchange:
         self.max_body: int | None = None  # octets; the tightest request_size so far
         self.response_headers: list[tuple[bytes, bytes]] = []  # added to whatever answer goes out
         self.codes: list[str] = []  # decisions worth a word in the access log
-        self.closers: list[Callable[[], None]] | None = None
+        self.closers: list[Callable[[], object]] | None = None
         self.state: dict[type, Any] | None = None
         self.upstream = ""
         self.upstream_s = 0.0  # seconds until the upstream's head, all tries
         self.bytes_out = 0
         self.client_gone = False
+        self.on_slow: Callable[[], None] | None = None  # the edge's: begin to watch whether the caller is still there
 
     def note(self, code: str) -> None:
         """Name a decision for the access log, e.g. `rate_limit.exceeded`."""
@@ -105,7 +107,7 @@ class Exchange:
     def shorten_deadline(self, seconds_from_now: float, now: float) -> None:
         self.deadline = min(self.deadline, now + seconds_from_now)
 
-    def on_close(self, close: Callable[[], None]) -> None:
+    def on_close(self, close: Callable[[], object]) -> None:
         """Run `close` after the last byte, or when the exchange breaks; last in, first out. It must not raise."""
         if self.closers is None:
             self.closers = [close]

@@ -1,0 +1,85 @@
+"""The data plane's ASGI callable: a request's whole path, top to bottom. docs/life-of-a-request.md walks through it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, MutableMapping
+from functools import partial
+from typing import Any
+
+from gateway.api.exchange import Exchange, Outcome
+from gateway.api.messages import Response
+from gateway.edge import faults
+from gateway.edge.body import BodySweep, Receive
+from gateway.edge.receive import ListenRules, open_exchange, settle
+from gateway.edge.send import Send, deliver, watch_client
+from gateway.edge.snapshot import Cell, LiveRoute
+from gateway.http.request_id import RequestIds
+from gateway.routing.table import Match
+
+CLIENT_CLOSED_REQUEST = 499  # nginx's number for a caller that left before it was answered
+
+
+class Edge:
+    """Answers the requests of one listener."""
+
+    def __init__(self, cell: Cell, rules: ListenRules, ids: RequestIds, sweep: BodySweep) -> None:
+        self._cell = cell
+        self.rules = rules  # swapped with the configuration
+        self._ids = ids
+        self._sweep = sweep
+        self._clock: Callable[[], float] = asyncio.get_running_loop().time
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        cell = self._cell
+        snapshot = cell.current  # 1: this request never sees another configuration
+        assert snapshot is not None, "listeners open after the first configuration is live"
+        snapshot.users += 1
+        cell.metrics.in_flight += 1
+        exchange = open_exchange(scope, snapshot, self._ids, self._clock())  # 2
+        route = snapshot.unmatched
+        response: Response | None = None
+        complete = False
+        try:
+            try:
+                settle(exchange, scope, self.rules, receive, self._sweep, snapshot)
+                request = exchange.request
+                found = snapshot.table.match(request.host, request.path, request.method, request.headers, request.query)
+                if type(found) is Match:  # 3
+                    route = found.route
+                    exchange.route = route.name
+                    exchange.params = found.params
+                else:
+                    exchange.keep(found)
+                exchange.on_slow = partial(watch_client, exchange, receive, asyncio.current_task())
+                response = await route.handle(exchange)  # 4
+            except BaseException as fault:
+                response = faults.answer(exchange, fault)
+            if response is not None:
+                await deliver(exchange, response, send, draining=cell.draining)  # 5
+                complete = True
+        except asyncio.CancelledError:
+            if not exchange.client_gone:
+                raise
+        finally:  # 6
+            self._finish(exchange, route, response, complete=complete)
+            cell.metrics.in_flight -= 1
+            snapshot.release()
+
+    def _finish(self, exchange: Exchange, route: LiveRoute, response: Response | None, *, complete: bool) -> None:
+        if exchange.closers is not None:
+            for close in reversed(exchange.closers):
+                close()
+        status = CLIENT_CLOSED_REQUEST if response is None else response.status
+        seconds = self._clock() - exchange.started
+        principal = exchange.principal
+        route.metrics.observe(exchange.request.method, status, "" if principal is None else principal.tier, seconds)
+        access_log = self._cell.access_log
+        if access_log is not None or route.observers:
+            outcome = Outcome(status, exchange.bytes_out, seconds, exchange.upstream_s, complete)
+            for observer in route.observers:
+                observer.observe(exchange, outcome)
+            if access_log is not None:
+                access_log.observe(exchange, outcome)

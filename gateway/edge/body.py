@@ -1,0 +1,133 @@
+"""Request bodies: streamed from the server, bounded in size and in time, or read whole within a budget.
+
+Neither server bounds the time between two pieces of a body; the sweep here does, with one timer for all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from gateway.api.errors import ClientGone, RequestRefused
+from gateway.api.exchange import Exchange
+from gateway.api.messages import Body
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+SWEEP_S = 0.5
+WORKER_BUDGET_BYTES = 256 * 2**20  # bodies held whole at one time by one worker; beyond: 503
+
+
+class BodySweep:
+    """Ends reads of bodies that wait too long for their next piece. Runs only while any waits."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[RequestBody, tuple[float, asyncio.Task[Any]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, body: RequestBody, limit: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "bodies are read in a task"
+        self._waiting[body] = (limit, task)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
+
+    def end(self, body: RequestBody) -> None:
+        self._waiting.pop(body, None)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for body, (limit, task) in list(self._waiting.items()):
+            if now >= limit:
+                del self._waiting[body]
+                body.timed_out = True
+                task.cancel()
+        self._timer = loop.call_later(SWEEP_S, self._sweep) if self._waiting else None
+
+
+class RequestBody(Body):
+    """The caller's body as the server hands it over. One reader."""
+
+    __slots__ = ("_exchange", "_idle_s", "_receive", "_received", "_sweep", "ended", "length", "timed_out")
+
+    def __init__(
+        self, receive: Receive, exchange: Exchange, length: int | None, idle_s: float, sweep: BodySweep
+    ) -> None:
+        self._receive = receive
+        self._exchange = exchange
+        self._idle_s = idle_s
+        self._sweep = sweep
+        self._received = 0
+        self.length = length
+        self.ended = False
+        self.timed_out = False
+
+    async def read(self) -> bytes:
+        while not self.ended:
+            message = await self._next()
+            if message["type"] == "http.disconnect":
+                self.ended = True
+                self._exchange.client_gone = True
+                raise ClientGone
+            if not message.get("more_body", False):
+                self.ended = True
+            piece: bytes = message.get("body", b"")
+            if piece:
+                self._received += len(piece)
+                limit = self._exchange.max_body
+                if limit is not None and self._received > limit:
+                    raise too_large(limit)
+                return piece
+        return b""
+
+    async def _next(self) -> MutableMapping[str, Any]:
+        exchange = self._exchange
+        now = asyncio.get_running_loop().time()
+        self._sweep.begin(self, min(now + self._idle_s, max(exchange.deadline, now)))
+        try:
+            return await self._receive()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self.timed_out and task is not None and not task.uncancel():
+                raise RequestRefused(
+                    408, "request.body-timeout", "The body did not arrive in time; send it without pauses."
+                ) from None
+            raise
+        finally:
+            self._sweep.end(self)
+
+    def close(self) -> None:
+        self.ended = True
+
+
+def too_large(limit: int) -> RequestRefused:
+    return RequestRefused(413, "request_size.exceeded", f"The body is longer than the {limit} octets allowed here.")
+
+
+class BodyBudget:
+    """How much of bodies a worker holds whole at one time."""
+
+    def __init__(self, limit: int = WORKER_BUDGET_BYTES) -> None:
+        self._left = limit
+
+    async def read(self, exchange: Exchange, body: Body) -> bytes:
+        """All of `body`. Raises RequestRefused (408, 413, 503) or ClientGone; the share ends with the exchange."""
+        pieces: list[bytes] = []
+        held = 0
+
+        def give_back() -> None:
+            self._left += held
+
+        exchange.on_close(give_back)
+        limit = exchange.max_body
+        if limit is not None and body.length is not None and body.length > limit:
+            raise too_large(limit)
+        while piece := await body.read():
+            held += len(piece)
+            self._left -= len(piece)
+            if self._left < 0:
+                raise RequestRefused(503, "request.memory", "Too many bodies are held at the moment; try again soon.")
+            pieces.append(piece)
+        return b"".join(pieces) if len(pieces) != 1 else pieces[0]

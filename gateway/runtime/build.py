@@ -1,0 +1,101 @@
+"""Makes live routes out of plans: policies built in their scopes, folded into a chain, ending at an upstream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from gateway.api.adapter import AdapterScope, AdapterSpec
+from gateway.api.exchange import Proceed
+from gateway.api.policy import Authenticator, Level, PolicySpec, Slot
+from gateway.compile.chain import Chain, Step, authorization, fold
+from gateway.compile.plan import PolicyPlan, RoutePlan
+from gateway.edge.adapt import Adapt
+from gateway.edge.forward import Forward
+from gateway.edge.respond import StaticResponse, unmatched
+from gateway.edge.snapshot import LiveRoute
+from gateway.http.forwarded import ProxyRules
+from gateway.routing.rewrite import compile_rewrite
+from gateway.runtime.resources import Resources
+from gateway.runtime.scope import BuildScope, World
+from gateway.upstream.upstream import Upstream
+
+UNMATCHED = "-"  # the route label of requests that match none; no route can be called so
+
+
+class Specs(Protocol):
+    """The registry, as far as building needs it."""
+
+    policies: Mapping[str, PolicySpec]
+    adapters: Mapping[str, AdapterSpec]
+
+
+class RouteBuilder:
+    """Builds the routes of one configuration. Routes that it builds share a worker's resources."""
+
+    def __init__(
+        self, resources: Resources, specs: Specs, world: World, proxy: ProxyRules, upstreams: Mapping[str, Upstream]
+    ) -> None:
+        self._resources = resources
+        self._specs = specs
+        self._world = world
+        self._proxy = proxy
+        self._upstreams = upstreams
+
+    def route(self, plan: RoutePlan) -> tuple[LiveRoute, frozenset[str]]:
+        """The live route, and the names of the background work that it needs."""
+        steps, needs = self._steps(plan.policies, plan.name, plan.config.upstream or "")
+        require_all = plan.auth is not None and plan.auth[0] == "all"
+        chain = fold(steps, self._terminal(plan), require_all=require_all)
+        return self._live(plan.name, chain), frozenset(needs)
+
+    def unmatched(self, policies: Sequence[PolicyPlan]) -> tuple[LiveRoute, frozenset[str]]:
+        """What answers requests that match no route: the global policies, then 404 or 405."""
+        steps, needs = self._steps(policies, "", "")
+        return self._live(UNMATCHED, fold(steps, unmatched)), frozenset(needs)
+
+    def _live(self, name: str, chain: Chain) -> LiveRoute:
+        return LiveRoute(name, chain.handle, chain.observers, self._resources.metrics.route(name))
+
+    def _steps(self, policies: Sequence[PolicyPlan], route: str, upstream: str) -> tuple[list[Step], set[str]]:
+        steps: list[Step] = []
+        needs: set[str] = set()
+        for plan in sorted(policies, key=lambda plan: plan.level is not Level.GLOBAL):  # of one slot, global ones first
+            spec = self._specs.policies[plan.policy]
+            scope = BuildScope(self._resources, plan, route, upstream, self._world)
+            built = spec.build(plan.config, scope)
+            needs |= scope.needs
+            slot = spec.slot(plan.config)
+            refused = scope.tally("shadow-refuse") if scope.shadow else None
+            for one in built if isinstance(built, Sequence) else (built,):
+                steps.append(Step(slot, plan.policy, one, scope.shadow, refused, spec.merge))
+                if isinstance(one, Authenticator):
+                    steps.append(Step(Slot.AUTHORIZE, plan.policy, authorization(one), scope.shadow, refused))
+        return steps, needs
+
+    def _terminal(self, plan: RoutePlan) -> Proceed:
+        config = plan.config
+        if config.respond is not None:
+            return StaticResponse(config.respond)
+        assert config.upstream is not None, "check: a route has an upstream or responds itself"
+        forward = Forward(
+            self._upstreams[config.upstream],
+            self._resources.metrics.upstream(config.upstream),
+            self._proxy,
+            None if config.rewrite is None else compile_rewrite(config.rewrite, config.match.path),
+        )
+        if plan.adapter is None:
+            return forward
+        spec = self._specs.adapters[plan.adapter.adapter]
+        scope = AdapterScope(plan.name, config.upstream, _reader(plan.adapter.files))
+        return Adapt(spec.build(plan.adapter.config, scope), forward)
+
+
+def _reader(files: Mapping[str, bytes]) -> Callable[[str], bytes]:
+    def read(path: str) -> bytes:
+        try:
+            return files[path]
+        except KeyError:
+            raise FileNotFoundError(path) from None
+
+    return read

@@ -1,0 +1,233 @@
+"""Everything that answers requests in one worker: prepares configurations beside the live one, and swaps them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.api.settings.document import Settings
+from gateway.edge.app import Edge
+from gateway.edge.body import BodyBudget, BodySweep
+from gateway.edge.receive import ListenRules
+from gateway.edge.snapshot import Cell, LiveRoute, Snapshot
+from gateway.http.forwarded import ProxyRules
+from gateway.http.request_id import RequestIds
+from gateway.http.target import PathRules
+from gateway.routing.build import build_in_slices
+from gateway.routing.pattern import RouteMatch
+from gateway.routing.table import RouteTable
+from gateway.runtime.build import RouteBuilder, Specs
+from gateway.runtime.consumers import ConsumerTable
+from gateway.runtime.delta import Delta
+from gateway.runtime.plane import App
+from gateway.runtime.resources import Resources
+from gateway.runtime.scope import World
+from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.metrics import LOG_DROPPED, Family, Report
+from gateway.upstream.upstream import Upstream
+
+log = logging.getLogger("sluicegate.runtime")
+
+SLICE_S = 0.001  # work between two turns of the event loop while a configuration is prepared
+PROBLEM_PREFIX = "urn:sluicegate:problem:"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A live route with what it takes to place and to keep it."""
+
+    match: RouteMatch
+    route: LiveRoute
+    needs: frozenset[str]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A configuration that is ready to serve."""
+
+    snapshot: Snapshot
+    settings: Settings
+    bound: dict[str, Bound]
+    upstreams: dict[str, Upstream]
+    unmatched_needs: frozenset[str]
+    fresh_upstreams: frozenset[str]
+    reconfigured: dict[str, Any]
+    access_log: AccessLog | None
+    gone_routes: frozenset[str]
+
+
+class Slices:
+    """Gives way to the event loop whenever a slice of work is over."""
+
+    def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._until = self._clock() + SLICE_S
+
+    async def breathe(self) -> None:
+        if self._clock() >= self._until:
+            await asyncio.sleep(0)
+            self._until = self._clock() + SLICE_S
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a worker tells the supervisor of itself."""
+
+    report: Report
+    upstreams: dict[str, Any]  # statistics by upstream
+
+
+class WorkerPlane:
+    """Implements gateway.runtime.plane.DataPlane. Owns the resources, the pools and the access log."""
+
+    def __init__(self, specs: Specs, *, workers: int = 1) -> None:
+        self._specs = specs
+        self._resources = Resources(workers)
+        self._cell = Cell(self._resources.metrics)
+        self._sweep = BodySweep()
+        self._ids = RequestIds(os.urandom)
+        self._budget = BodyBudget()
+        self._bound: dict[str, Bound] = {}
+        self._upstreams: dict[str, Upstream] = {}
+        self._settings: Settings | None = None
+        self._consumers = ConsumerTable()
+        self._access_log: AccessLog | None = None
+        self._edges: list[Edge] = []
+        self._resources.metrics.sources.append(self._values)
+
+    @property
+    def draining(self) -> bool:
+        return self._cell.draining
+
+    @draining.setter
+    def draining(self, value: bool) -> None:
+        self._cell.draining = value
+
+    def app(self, listener: int) -> App:
+        """The ASGI callable of the listener with this number; a configuration must be live."""
+        while len(self._edges) <= listener:
+            self._edges.append(Edge(self._cell, self._rules(len(self._edges)), self._ids, self._sweep))
+        return self._edges[listener]
+
+    def in_flight(self) -> int:
+        return self._resources.metrics.in_flight
+
+    async def prepare(self, delta: Delta) -> Prepared:
+        slices = Slices()
+        settings = delta.settings
+        proxy = ProxyRules.of(settings.proxy)
+        upstreams = {name: one for name, one in self._upstreams.items() if name not in delta.gone_upstreams}
+        fresh = frozenset(delta.upstreams.keys() - upstreams.keys())
+        for name in fresh:
+            upstreams[name] = Upstream(name, delta.upstreams[name].config, workers=delta.workers)
+            await slices.breathe()
+        world = World(settings, delta.issuers)
+        builder = RouteBuilder(self._resources, self._specs, world, proxy, upstreams)
+        bound = {name: one for name, one in self._bound.items() if name not in delta.gone_routes}
+        for name, plan in delta.routes.items():
+            route, needs = builder.route(plan)
+            bound[name] = Bound(RouteMatch.of(plan.config), route, needs)
+            await slices.breathe()
+        unmatched, unmatched_needs = builder.unmatched(delta.unmatched)
+        steps = build_in_slices((one.match, one.route) for one in bound.values())
+        table: RouteTable[LiveRoute] | None = None
+        while table is None:
+            try:
+                next(steps)
+            except StopIteration as done:
+                table = done.value
+            await slices.breathe()
+        consumers = await self._consumers.updated(delta.consumers, delta.gone_consumers)
+        access_log = self._access_log
+        if self._settings is None or self._settings.log != settings.log:
+            access_log = (
+                None if settings.log.access == "off" else AccessLog(settings.log.access, query=settings.log.query)
+            )
+        snapshot = Snapshot(
+            delta.version,
+            table,
+            unmatched,
+            consumers,
+            proxy,
+            self._budget,
+            problem_prefix=settings.problem_base or PROBLEM_PREFIX,
+            public_url=settings.public_url,
+            stream_max_s=settings.streams.max,
+        )
+        changed = {name: plan.config for name, plan in delta.upstreams.items() if name not in fresh}
+        return Prepared(
+            snapshot, settings, bound, upstreams, unmatched_needs, fresh, changed, access_log, delta.gone_routes
+        )
+
+    def commit(self, prepared: object) -> None:
+        assert isinstance(prepared, Prepared), "what prepare() gave"
+        old, cell = self._cell.current, self._cell
+        gone = [one for name, one in self._upstreams.items() if name not in prepared.upstreams]
+        for name, config in prepared.reconfigured.items():
+            prepared.upstreams[name].reconfigure(config)
+        self._bound, self._upstreams, self._settings = prepared.bound, prepared.upstreams, prepared.settings
+        self._consumers = prepared.snapshot.consumers
+        for number, edge in enumerate(self._edges):
+            edge.rules = self._rules(number)
+        cell.current = prepared.snapshot
+        if prepared.access_log is not self._access_log:
+            self._retire_log(self._access_log)
+            self._access_log = cell.access_log = prepared.access_log
+        elif self._access_log is not None:
+            self._access_log.reopen()
+        self._resources.keep_only(
+            {name for one in self._bound.values() for name in one.needs} | prepared.unmatched_needs
+        )
+
+        def retire() -> None:
+            for upstream in gone:
+                upstream.close()
+            # a route may have come back meanwhile
+            self._resources.metrics.forget_routes(prepared.gone_routes - self._bound.keys())
+
+        if old is not None:
+            old.retire(retire)
+
+    def discard(self, prepared: object) -> None:
+        assert isinstance(prepared, Prepared), "what prepare() gave"
+        for name in prepared.fresh_upstreams:
+            prepared.upstreams[name].close()
+        if prepared.access_log is not self._access_log:
+            self._retire_log(prepared.access_log)
+        self._resources.keep_only({name for one in self._bound.values() for name in one.needs})
+
+    def counters(self) -> Counters:
+        statistics = {name: upstream.statistics() for name, upstream in self._upstreams.items()}
+        return Counters(self._resources.metrics.report(), statistics)
+
+    async def purge(self, request: object) -> object:
+        """No policy keeps anything yet that ops could ask to drop."""
+        return None
+
+    async def close(self) -> None:
+        for upstream in self._upstreams.values():
+            upstream.close()
+        await self._resources.close()
+        if self._access_log is not None:
+            await asyncio.to_thread(self._access_log.close)
+
+    def _rules(self, listener: int) -> ListenRules:
+        assert self._settings is not None, "a configuration is live"
+        listen = self._settings.listen[min(listener, len(self._settings.listen) - 1)]
+        path = PathRules(listen.path.encoded_slash, listen.path.double_slash)
+        return ListenRules(
+            path, listen.max_header, listen.max_headers, listen.body_timeout, listen.redirect is not None
+        )
+
+    def _values(self) -> Iterator[tuple[Family, tuple[str, ...], float]]:
+        if self._access_log is not None:
+            yield LOG_DROPPED, (), self._access_log.dropped
+
+    def _retire_log(self, access_log: AccessLog | None) -> None:
+        if access_log is not None:
+            access_log.flush()
+            asyncio.get_running_loop().run_in_executor(None, access_log.close)

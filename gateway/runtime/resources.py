@@ -1,0 +1,73 @@
+"""What outlives snapshots in one worker: metrics, stores, lasting state of policies, upstream pools, background work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Hashable, Iterable
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from gateway.runtime.fetch import HttpFetch
+from gateway.stores.open import Stores
+from gateway.telemetry.metrics import Metrics
+
+T = TypeVar("T")
+
+log = logging.getLogger("sluicegate.runtime")
+
+
+class LoopClock:
+    """The event loop's clock and the wall clock."""
+
+    def __init__(self) -> None:
+        self.monotonic = asyncio.get_running_loop().time
+        self.time = time.time
+
+
+class Resources:
+    """Made once in a worker's event loop; `close` ends what it owns."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.clock = LoopClock()
+        self.metrics = Metrics()
+        self.stores = Stores(self.clock)
+        self.fetch = HttpFetch()
+        # State lives as long as a built policy holds it: the old snapshot hands it to the new one, and what
+        # nobody configures any more goes with the last request that used it.
+        self._states: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
+        self._background: dict[str, asyncio.Task[Any]] = {}
+
+    def state(self, identity: Hashable, make: Callable[[], T]) -> T:
+        """The object of this identity, made when nobody holds one. It must allow weak references."""
+        found: T | None = self._states.get(identity)
+        if found is None:
+            found = self._states[identity] = make()
+        return found
+
+    def spawn(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `run` until nobody needs `name` any more; does nothing when it runs already."""
+        task = self._background.get(name)
+        if task is None or task.done():
+            task = asyncio.get_running_loop().create_task(run(), name=name)
+            task.add_done_callback(_report)
+            self._background[name] = task
+
+    def keep_only(self, needed: Iterable[str]) -> None:
+        """End the background work that is not named."""
+        for name in self._background.keys() - set(needed):
+            self._background.pop(name).cancel()
+
+    async def close(self) -> None:
+        tasks = list(self._background.values())
+        self.keep_only(())
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.stores.close()
+        await self.fetch.close()
+
+
+def _report(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("background work %s ended by a bug", task.get_name(), exc_info=task.exception())

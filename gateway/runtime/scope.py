@@ -1,0 +1,80 @@
+"""Where a policy is being built: implements gateway.api.ports.Scope over a worker's resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from gateway.api.consumers import Limits
+from gateway.api.policy import Level
+from gateway.api.ports import Store, Tally
+from gateway.api.settings.document import Settings
+from gateway.api.settings.issuer import IssuerConfig
+from gateway.compile.plan import PolicyPlan
+from gateway.runtime.resources import Resources
+from gateway.stores.keys import scoped
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What of a configuration the policies of any route may refer to."""
+
+    settings: Settings
+    issuers: Mapping[str, IssuerConfig]
+
+
+class BuildScope:
+    """Handed to `build` only. `needs` gathers the names of background work that the built policy asked for."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        plan: PolicyPlan,
+        route: str,
+        upstream: str,
+        world: World,
+    ) -> None:
+        self.policy = plan.policy
+        self.name = plan.name
+        self.route = route
+        self.upstream = upstream
+        self.level: Level = plan.level
+        self.shadow = plan.config.mode == "shadow"
+        self.clock = resources.clock
+        self.fetch = resources.fetch
+        self.workers = resources.workers
+        self.needs: set[str] = set()
+        self._resources = resources
+        self._world = world
+
+    def tally(self, decision: str) -> Tally:
+        return self._resources.metrics.decision(self.route, self.name, decision)
+
+    def store(self, url: str | None) -> Store:
+        settings = self._world.settings
+        named = url or settings.store or "memory"
+        return scoped(self._resources.stores.at(settings.stores.get(named, named)), self.policy)
+
+    def state(self, identity: Hashable, make: Callable[[], T]) -> T:
+        return self._resources.state((self.policy, identity), make)
+
+    def issuer(self, name: str) -> IssuerConfig:
+        return self._world.issuers[name]
+
+    def tier(self, name: str) -> Limits:
+        return tier_limits(self._world.settings.tiers[name])
+
+    def grants(self) -> Mapping[str, frozenset[str] | None]:
+        granted = {role: table.get(self.route) for role, table in self._world.settings.roles.items()}
+        return {
+            role: None if methods == "all" else frozenset(methods)
+            for role, methods in granted.items()
+            if methods is not None
+        }
+
+    def spawn(self, name: str, run: Callable[[], Any]) -> None:
+        self.needs.add(name)
+        self._resources.spawn(name, run)
