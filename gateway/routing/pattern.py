@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 from gateway.api.settings.route import RouteConfig
 from gateway.http.host import BadHost, parse_authority
@@ -116,16 +117,21 @@ def route_match(
 
 def parse_path(text: str) -> PathPattern:
     """`/a/{name}/**`. Literal parts are brought to the normal form that requests have. Raises PatternError."""
+    pattern = parse_template(text)
+    if len(set(pattern.names)) < len(pattern.names):
+        raise PatternError("path", "the path names a placeholder twice")
+    return pattern
+
+
+def parse_template(text: str) -> PathPattern:
+    """The same, but a placeholder may stand in several places: for filling in, not for matching."""
     if not text.startswith("/"):
         raise PatternError("path", "a path begins with a slash")
     rest = text.endswith("/**")
     body = text.removesuffix("/**")
     parts = body.split("/")[1:]
     segments = tuple(None if _PLACEHOLDER(part) else _literal(part) for part in parts)
-    names = tuple(part[1:-1] for part in parts if _PLACEHOLDER(part))
-    if len(set(names)) < len(names):
-        raise PatternError("path", "the path names a placeholder twice")
-    return PathPattern(segments, names, rest)
+    return PathPattern(segments, tuple(part[1:-1] for part in parts if _PLACEHOLDER(part)), rest)
 
 
 def _literal(part: str) -> str:
@@ -136,18 +142,13 @@ def _literal(part: str) -> str:
         )
     if "*" in part and "**" in part:
         raise PatternError("path", "** stands at the end only, as a segment of its own: /files/**")
-    raw = b"/" + "".join(c if c.isascii() else _encoded(c) for c in part).encode("ascii")
+    if unquote(part) in (".", ".."):
+        raise PatternError("path", "a path has no dot segments; requests have none left when they are matched")
+    raw = "".join(character if "!" <= character <= "~" else quote(character) for character in part)
     try:
-        normal = normal_path(raw, _KEEP_ALL)[1:]
+        return normal_path(f"/{raw}".encode("ascii"), _KEEP_ALL)[1:]
     except BadTarget as exc:
         raise PatternError("path", f"'{part}' can never be in a path: {exc.detail}") from exc
-    if part in (".", "..") or (normal == "" and part != ""):
-        raise PatternError("path", "a path has no dot segments; requests have none left when they are matched")
-    return normal
-
-
-def _encoded(character: str) -> str:
-    return "".join(f"%{octet:02X}" for octet in character.encode())
 
 
 def parse_host(text: str) -> str:
