@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Protocol
 
 
@@ -38,13 +37,15 @@ NO_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
+    """A partner. Travels from supervisor to worker, so every field can be pickled."""
+
     name: str
     tier: str = ""
     limits: Limits = NO_LIMITS
-    route_limits: Mapping[str, Limits] = field(default_factory=lambda: MappingProxyType({}))
+    route_limits: Mapping[str, Limits] = field(default_factory=dict)
     ip_allow: tuple[str, ...] = ()
     roles: frozenset[str] = frozenset()
-    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +64,6 @@ class Consumers(Protocol):
     def by_client(self, issuer: str, client_id: str) -> Consumer | None: ...
     def by_key_digest(self, sha256: bytes) -> KeyEntry | None: ...
     def by_certificate(self, sha256: bytes, subject: str) -> Consumer | None: ...
+    def names_issuer(self, issuer: str) -> bool:
+        """Whether any consumer is found by a client of this issuer."""
+        ...

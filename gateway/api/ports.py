@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+from gateway.api.consumers import Limits
+
 if TYPE_CHECKING:
     from gateway.api.policy import Level
 
@@ -157,6 +159,14 @@ class Scope(Protocol):
 
     def issuer(self, name: str) -> Any:
         """The IssuerConfig called `name`; references were checked before."""
+        ...
+
+    def tier(self, name: str) -> Limits:
+        """The figures of the tier called `name`; references were checked before."""
+        ...
+
+    def grants(self) -> Mapping[str, frozenset[str] | None]:
+        """What the table `roles:` says of this route: role -> methods, None for all; empty when it is not named there."""
         ...
 
     def spawn(self, name: str, run: Callable[[], Any]) -> None:

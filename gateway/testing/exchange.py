@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from gateway.api.consumers import Consumer, Consumers, KeyEntry
+from gateway.api.consumers import Consumer, Consumers, KeyEntry, Limits
 from gateway.api.exchange import Exchange, Principal
 from gateway.api.messages import Body, Headers, Request, Response
 from gateway.api.policy import Gate, Layer, Level
@@ -149,6 +149,7 @@ class FakeScope:
     stores: dict[str | None, Store] = field(default_factory=dict)
     states: dict[Hashable, Any] = field(default_factory=dict)
     issuers: dict[str, Any] = field(default_factory=dict)
+    tiers: dict[str, Limits] = field(default_factory=dict)
     role_grants: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     spawned: dict[str, Callable[[], Any]] = field(default_factory=dict)
 
@@ -166,6 +167,9 @@ class FakeScope:
 
     def issuer(self, name: str) -> Any:
         return self.issuers[name]
+
+    def tier(self, name: str) -> Limits:
+        return self.tiers[name]
 
     def grants(self) -> Mapping[str, frozenset[str] | None]:
         return self.role_grants

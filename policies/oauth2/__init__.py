@@ -1,0 +1,13 @@
+"""Bearer tokens: JWTs, verified by their issuer's keys."""
+
+from gateway.api.policy import PolicySpec, Slot
+from policies.oauth2.config import OAuth2Block
+from policies.oauth2.policy import OAuth2
+
+POLICY = PolicySpec(
+    name="oauth2",
+    config=OAuth2Block,
+    slot=lambda config: Slot.AUTHENTICATE,
+    build=OAuth2,
+    authenticator=True,
+)

@@ -1,0 +1,119 @@
+"""What a verified token must say, and what a route demands of it. Pure: no keys, no HTTP, the clock is an argument."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, TypeGuard
+
+from policies.oauth2.config import OAuth2Block, Scalar
+from policies.oauth2.reasons import Reason
+
+Claims = Mapping[str, Any]
+
+
+def refusal_of_times(claims: Claims, now: float, leeway_s: float) -> Reason | None:
+    """RFC 7519 §4.1.4 to §4.1.6. exp is demanded, nbf and iat are checked when they are there."""
+    exp = claims.get("exp")
+    if not _is_date(exp):
+        return Reason.BAD_CLAIMS
+    if now >= exp + leeway_s:
+        return Reason.EXPIRED
+    for name in ("nbf", "iat"):
+        if name in claims:
+            moment = claims[name]
+            if not _is_date(moment):
+                return Reason.BAD_CLAIMS
+            if now < moment - leeway_s:
+                return Reason.NOT_YET_VALID
+    return None
+
+
+def refusal_of_audience(claims: Claims, audience: frozenset[str]) -> Reason | None:
+    """RFC 7519 §4.1.3: text or a list of texts, of which one must be ours."""
+    aud = claims.get("aud")
+    named = [aud] if isinstance(aud, str) else aud
+    if not isinstance(named, list) or not named or not all(isinstance(one, str) for one in named):
+        return Reason.BAD_CLAIMS
+    return Reason.WRONG_AUDIENCE if audience.isdisjoint(named) else None
+
+
+def scopes_of(claims: Claims) -> frozenset[str]:
+    """`scope` as RFC 9068 §2.2.3 writes it, or `scp` as a list or text; lists are accepted for both."""
+    written = claims.get("scope", claims.get("scp"))
+    if isinstance(written, str):
+        return frozenset(written.split())
+    if isinstance(written, list):
+        return frozenset(one for one in written if isinstance(one, str))
+    return frozenset()
+
+
+def roles_of(claims: Claims) -> frozenset[str]:
+    """`roles` (RFC 9068 §2.2.3.1) and Keycloak's `realm_access.roles`."""
+    found: set[str] = set()
+    for path in ("roles", "realm_access.roles"):
+        named = claim_at(claims, path)
+        if isinstance(named, list):
+            found.update(one for one in named if isinstance(one, str))
+    return frozenset(found)
+
+
+def claim_at(claims: Claims, path: str) -> Any:
+    """The claim called `path`, else what the dotted path leads to, else None. Names may hold dots themselves (URLs)."""
+    if path in claims:
+        return claims[path]
+    here: Any = claims
+    for step in path.split("."):
+        if not isinstance(here, Mapping) or step not in here:
+            return None
+        here = here[step]
+    return here
+
+
+class Lack(Enum):
+    """What of a route's demands a token does not meet."""
+
+    SCOPE = auto()
+    ROLE = auto()
+    CLAIM = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What one route demands of a caller it believes."""
+
+    scopes: frozenset[str]
+    any_scope: frozenset[str]
+    roles: frozenset[str]
+    claims: tuple[tuple[str, tuple[Scalar, ...]], ...]
+
+    @classmethod
+    def of(cls, config: OAuth2Block) -> Demands:
+        return cls(
+            frozenset(config.scopes), frozenset(config.any_scope), frozenset(config.roles), tuple(config.claims.items())
+        )
+
+    def lack(self, claims: Claims, scopes: frozenset[str], roles: frozenset[str]) -> Lack | None:
+        if not self.scopes <= scopes or (self.any_scope and self.any_scope.isdisjoint(scopes)):
+            return Lack.SCOPE
+        if self.roles and self.roles.isdisjoint(roles):
+            return Lack.ROLE
+        if any(not _holds(claim_at(claims, path), accepted) for path, accepted in self.claims):
+            return Lack.CLAIM
+        return None
+
+
+def _holds(claim: Any, accepted: Sequence[Scalar]) -> bool:
+    """Whether a claim, or one item of a list, equals one of the accepted values; True is not 1, and "1" is not 1."""
+    for one in claim if isinstance(claim, list) else (claim,):
+        for value in accepted:
+            if one == value and isinstance(one, bool) == isinstance(value, bool):
+                return True
+    return False
+
+
+def _is_date(value: Any) -> TypeGuard[float]:
+    """A NumericDate (RFC 7519 §2) that arithmetic can be done with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and abs(value) < 1e15

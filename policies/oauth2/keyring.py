@@ -1,0 +1,134 @@
+"""Keeps one issuer's keys current: in the background, after an unknown kid, and through an outage.
+
+Outlives snapshots. Knows nothing of tokens, consumers or HTTP requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from gateway.api.ports import Clock
+from policies.oauth2.discovery import KeySource, NoKeys
+from policies.oauth2.keys import KeySet, VerificationKey, read_key_set
+
+log = logging.getLogger("sluicegate.oauth2")
+
+REFRESH_S = 600.0
+COOLDOWN_S = 10.0  # between two fetches that unknown kids ask for: a flood of them costs the issuer one a cooldown
+FIRST_RETRY_S = 1.0
+MAX_RETRY_S = 60.0
+
+
+class Keyring:
+    """The keys of one issuer. `stale_s` may be changed at any time."""
+
+    def __init__(self, name: str, source: KeySource, clock: Clock, stale_s: float) -> None:
+        self.name = name
+        self.stale_s = stale_s
+        self.failure = ""  # of the last attempt, for the log and for operators
+        self._source = source
+        self._clock = clock
+        self._keys: KeySet | None = None
+        self._fetched_at = 0.0  # monotonic
+        self._tried_at: float | None = None  # monotonic
+        self._failures = 0  # in a row
+        self._flight: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are keys that may be used: had once, and not older than `stale_s`."""
+        return self._current() is not None
+
+    def fitting(self, kid: str | None, alg: str) -> Sequence[VerificationKey]:
+        """The keys that may have signed a token; empty when there are none, or none may be used."""
+        keys = self._current()
+        return () if keys is None else keys.fitting(kid, alg)
+
+    @property
+    def may_fetch(self) -> bool:
+        """Whether a request may start a fetch, or wait for the one under way."""
+        if self._flight is not None or self._tried_at is None:
+            return True
+        waited = self._clock.monotonic() - self._tried_at
+        return waited >= (COOLDOWN_S if self._keys is not None else self._retry_s())
+
+    @property
+    def retry_after_s(self) -> float:
+        """Seconds until the next attempt, for Retry-After."""
+        if self._tried_at is None:
+            return FIRST_RETRY_S
+        return max(FIRST_RETRY_S, self._retry_s() - (self._clock.monotonic() - self._tried_at))
+
+    async def refresh(self) -> None:
+        """Fetch the keys; whoever asks meanwhile waits for the same fetch. Failures are kept in `failure`."""
+        if self._flight is None:
+            # a task of its own: the caller who started it may go away, the others still wait for it
+            self._flight = asyncio.create_task(self._fetch(), name=f"keys of issuer {self.name}")
+            self._flight.add_done_callback(self._landed)
+        await asyncio.shield(self._flight)
+
+    async def run(self) -> None:
+        """The background task: every 10 minutes, sooner after a failure, for ever."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(self.pause_s())
+
+    def pause_s(self) -> float:
+        """How long to wait before the next refresh in the background."""
+        return self._retry_s() if self._failures else REFRESH_S
+
+    def reread_file(self) -> None:
+        """Take the keys of a file at once, when they come from one: no request need ever wait for it."""
+        if self._source.path is not None:
+            try:
+                self._take(self._source.read_file())
+            except NoKeys as why:
+                self._failed(why)
+
+    def _retry_s(self) -> float:
+        return float(min(MAX_RETRY_S, FIRST_RETRY_S * 2 ** min(self._failures - 1, 10))) if self._failures else 0.0
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flight = None
+
+    async def _fetch(self) -> None:
+        try:
+            self._take(await self._source.get())
+        except NoKeys as why:
+            self._failed(why)
+
+    def _take(self, document: bytes) -> None:
+        try:
+            keys = read_key_set(document, self._keys)
+        except ValueError as why:
+            raise NoKeys(str(why)) from why
+        if self._failures:
+            log.warning("issuer %s: keys can be had again", self.name)
+        for why_not in keys.skipped if self._keys is None or keys.skipped != self._keys.skipped else ():
+            log.info("issuer %s: a published key is not used: %s", self.name, why_not)
+        self._replace(keys)
+        self._fetched_at = self._tried_at = self._clock.monotonic()
+        self._failures = 0
+        self.failure = ""
+
+    def _failed(self, why: NoKeys) -> None:
+        self._tried_at = self._clock.monotonic()
+        self._failures += 1
+        self.failure = str(why)
+        if self._failures == 1:  # once per transition
+            log.error("issuer %s: keys cannot be had: %s", self.name, why)
+        self._current()  # remembered tokens look at `live` alone, so it must turn even when no other token comes
+
+    def _current(self) -> KeySet | None:
+        if self._keys is not None and self._clock.monotonic() - self._fetched_at > self.stale_s:
+            log.error("issuer %s: keys are older than `stale`, its tokens are refused until it answers", self.name)
+            self._replace(None)
+        return self._keys
+
+    def _replace(self, keys: KeySet | None) -> None:
+        kept = set(keys or ())
+        for key in self._keys or ():
+            key.live = key in kept
+        self._keys = keys

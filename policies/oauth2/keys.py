@@ -1,0 +1,136 @@
+"""An issuer's public keys: reads a JWK set, finds the keys that fit a token, checks signatures. Fetches nothing."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+
+MIN_RSA_BITS = 2048  # NIST SP 800-131A rev. 2
+MAX_RSA_BITS = 8192  # a check of a larger one costs more than 1 ms
+MAX_KEYS = 100  # in a set; Google and Microsoft publish fewer than 10
+MAX_TRIES = 4  # keys tried for a token without kid
+_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
+
+# algorithm -> (kty, crv): RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2
+_FITS: dict[str, tuple[str, str | None]] = {
+    **{f"{family}{size}": ("RSA", None) for family in ("RS", "PS") for size in (256, 384, 512)},
+    "ES256": ("EC", "P-256"),
+    "ES384": ("EC", "P-384"),
+    "ES512": ("EC", "P-521"),
+    "EdDSA": ("OKP", "Ed25519"),
+    "Ed25519": ("OKP", "Ed25519"),
+}
+_KINDS: dict[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+
+
+class VerificationKey:
+    """One public key. `live` turns False, for good, when its issuer no longer publishes it."""
+
+    __slots__ = ("_key", "alg", "crv", "kid", "kty", "live", "material")
+
+    def __init__(self, jwk: dict[str, Any]) -> None:
+        """Raises ValueError, in words for the log, when the JWK is not a public key that may verify."""
+        kty = jwk.get("kty")
+        kind = _KINDS.get(kty) if isinstance(kty, str) else None
+        if kind is None:
+            raise ValueError("its kty is not RSA, EC or OKP")  # oct above all: a shared secret verifies nothing here
+        if not isinstance(jwk.get("kid"), str | None) or not isinstance(jwk.get("alg"), str | None):
+            raise ValueError("its kid or alg is not text")
+        if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ("verify",)):
+            raise ValueError("it is not for signatures")
+        public = {name: value for name, value in jwk.items() if name not in _PRIVATE and name != "key_ops"}
+        try:
+            self._key = kind.import_key(_checked_size(public))
+        except (JoseError, ValueError, TypeError, KeyError) as exc:
+            raise ValueError(f"it is not a usable {kty} key") from exc
+        self.kty: str = kind.key_type
+        self.crv: str | None = jwk.get("crv")
+        self.kid: str | None = jwk.get("kid")
+        self.alg: str | None = jwk.get("alg")
+        self.material: bytes = json.dumps(public, sort_keys=True).encode()
+        self.live = True
+
+    def fits(self, alg: str) -> bool:
+        return _FITS.get(alg) in ((self.kty, self.crv), (self.kty, None)) and self.alg in (None, alg)
+
+    def verifies(self, alg: str, signed: bytes, signature: bytes) -> bool:
+        """Whether `signature` is this key's over `signed`. Synchronous: RS256 takes 30 µs, ES256 95."""
+        try:
+            return _VERIFIERS[alg](signed, signature, self._key)
+        except (JoseError, ValueError, TypeError):  # a signature of a wrong form is a wrong signature
+            return False
+
+
+# straight from the registry's table: its get_alg() warns at every EdDSA, for the sake of RFC 9864
+_VERIFIERS: dict[str, Callable[[bytes, bytes, Any], bool]] = {alg: JWSRegistry.algorithms[alg].verify for alg in _FITS}
+
+
+class KeySet:
+    """The keys of one JWK set. `skipped` says, for the log, which could not be used and why."""
+
+    __slots__ = ("_all", "_by_kid", "skipped")
+
+    def __init__(self, keys: list[VerificationKey], skipped: tuple[str, ...]) -> None:
+        self._all = tuple(keys)
+        self._by_kid: dict[str, tuple[VerificationKey, ...]] = {}
+        for key in keys:
+            if key.kid is not None:
+                self._by_kid[key.kid] = (*self._by_kid.get(key.kid, ()), key)
+        self.skipped = skipped
+
+    def __iter__(self) -> Iterator[VerificationKey]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def fitting(self, kid: str | None, alg: str) -> list[VerificationKey]:
+        """The keys that may have signed: of this kid (RFC 7517 §4.5), or, without kid, the first few that fit."""
+        if kid is not None:
+            return [key for key in self._by_kid.get(kid, ()) if key.fits(alg)][:MAX_TRIES]
+        return [key for key in self._all if key.fits(alg)][:MAX_TRIES]
+
+
+def read_key_set(document: bytes, previous: KeySet | None = None) -> KeySet:
+    """The usable keys of a JWK set (RFC 7517 §5); a key that `previous` had already stays the same object.
+
+    Raises ValueError when the document is no JWK set, or none of its keys can be used: an issuer that publishes
+    nothing is at fault, and its keys of before go on.
+    """
+    try:
+        members = json.loads(document)
+    except ValueError as exc:  # UnicodeDecodeError among them
+        raise ValueError("the key set is not JSON") from exc
+    except RecursionError as exc:
+        raise ValueError("the key set nests too deep") from exc
+    listed = members.get("keys") if isinstance(members, dict) else None
+    if not isinstance(listed, list) or len(listed) > MAX_KEYS:
+        raise ValueError(f"the key set has no list `keys` of at most {MAX_KEYS}")
+    known = {key.material: key for key in previous or ()}
+    keys: list[VerificationKey] = []
+    skipped: list[str] = []
+    for position, jwk in enumerate(listed):
+        try:
+            key = VerificationKey(jwk if isinstance(jwk, dict) else {})
+        except ValueError as why:
+            skipped.append(f"keys[{position}]: {why}")
+        else:
+            keys.append(known.get(key.material, key))
+    if not keys:
+        raise ValueError("the key set has no usable key" + "".join(f"; {why}" for why in skipped[:3]))
+    return KeySet(keys, tuple(skipped))
+
+
+def _checked_size(jwk: dict[str, Any]) -> dict[str, Any]:
+    """RSA moduli by their length, before a number is made of them (joserfc only warns below 2048)."""
+    if jwk["kty"] == "RSA":
+        modulus = int.from_bytes(urlsafe_b64decode(jwk["n"] + "=="))
+        if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS:
+            raise ValueError("RSA modulus")
+    return jwk

@@ -1,0 +1,176 @@
+"""Identifies a caller by its bearer token, and holds it to the route's demands. Waits only for an issuer's keys."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from hashlib import sha256
+
+from gateway.api.access import Access
+from gateway.api.exchange import Exchange, Principal
+from gateway.api.messages import Response
+from gateway.api.policy import Authenticator
+from gateway.api.ports import Scope
+from gateway.api.problem import problem
+from policies.oauth2.config import OAuth2Block
+from policies.oauth2.core import Demands, Lack, roles_of
+from policies.oauth2.issuer import TrustedIssuer
+from policies.oauth2.reasons import Reason
+from policies.oauth2.remembered import Entry
+from policies.oauth2.token import MAX_TOKEN, Token, read_token
+
+# RFC 6750 §3 wants at least one parameter after the scheme
+REALM = b'Bearer realm="sluicegate"'
+_MISSING = ((b"www-authenticate", REALM),)
+_REPEATED = ((b"www-authenticate", REALM + b', error="invalid_request"'),)
+_INVALID = ((b"www-authenticate", REALM + b', error="invalid_token"'),)
+_SCHEME = b"bearer "
+_MAX_VALUE = len(_SCHEME) + MAX_TOKEN
+_FORBIDDEN = {
+    Lack.SCOPE: ("oauth2.insufficient-scope", "The access token lacks a scope that this call needs."),
+    Lack.ROLE: ("oauth2.missing-role", "The caller lacks a role that this call needs."),
+    Lack.CLAIM: ("oauth2.missing-claim", "The access token lacks a claim that this call needs."),
+}
+
+
+class OAuth2(Authenticator):
+    def __init__(self, config: OAuth2Block, scope: Scope) -> None:
+        self._issuers = tuple(TrustedIssuer.trust(name, scope) for name in config.issuer)
+        self._tables = tuple((issuer.remembered.get, issuer) for issuer in self._issuers)
+        self._demands = Demands.of(config)
+        self._demanding = self._demands != Demands.of(OAuth2Block(issuer=config.issuer))
+        self._access = Access(scope.grants(), REALM)
+        self._reads_roles = bool(config.roles or scope.grants())
+        self._forward = config.forward
+        self._clock = scope.clock
+        self._time = scope.clock.time
+        self._allowed = scope.tally("allow")
+        self._refused = scope.tally("refuse")
+        self._unavailable = scope.tally("unavailable")
+        # RFC 6750 §3.1: the scopes that are needed; of any_scope the first will do
+        needed = (*config.scopes, *config.any_scope[:1])
+        scopes = f', scope="{" ".join(needed)}"' if needed else ""
+        self._insufficient = ((b"www-authenticate", REALM + f', error="insufficient_scope"{scopes}'.encode()),)
+
+    def presented(self, exchange: Exchange) -> bool:
+        return any(
+            name == b"authorization" and value[: len(_SCHEME)].lower() == _SCHEME
+            for name, value in exchange.request.headers
+        )
+
+    def identify_nowait(self, exchange: Exchange) -> Principal | Response | None:
+        values = [value for name, value in exchange.request.headers if name == b"authorization"]
+        if len(values) != 1:
+            return self._refuse_count(exchange, len(values))
+        value = values[0]
+        if len(value) > _MAX_VALUE:
+            return self._refuse(exchange, Reason.TOO_LONG)
+        digest = sha256(value).digest()
+        now = self._time()
+        for remembered, issuer in self._tables:
+            entry = remembered(digest, now)
+            if entry is not None:
+                if entry.version == exchange.snapshot.version and entry.principal is not None:
+                    self._allowed.value += 1
+                    return entry.principal
+                return self._admit(exchange, issuer, entry)
+        if value[: len(_SCHEME)].lower() != _SCHEME:  # RFC 9110 §11.1: a scheme's name has no case
+            return self._refuse_count(exchange, 0)
+        return self._verify(exchange, value, digest, may_wait=True)
+
+    async def identify(self, exchange: Exchange) -> Principal | Response:
+        """Called when keys are missing that a fetch may bring: waits for it, and decides with what there is then."""
+        value = exchange.request.headers.get(b"authorization")
+        assert value is not None, "identify_nowait saw it"
+        token = read_token(value[len(_SCHEME) :].strip(b" "))
+        assert isinstance(token, Token), "identify_nowait read it"
+        askable = [
+            issuer.keyring
+            for issuer in self._issuers
+            if issuer.refusal_of_form(token) is None and issuer.keyring.may_fetch
+        ]
+        try:
+            async with asyncio.timeout(max(0.0, exchange.deadline - self._clock.monotonic())):
+                for keyring in askable:
+                    await keyring.refresh()
+        except TimeoutError:
+            exchange.note("oauth2.no-answer-in-time")  # the verdict below is with the keys there are
+        answer = self._verify(exchange, value, sha256(value).digest(), may_wait=False)
+        assert answer is not None, "only waiting leaves it open"
+        return answer
+
+    def authorize(self, exchange: Exchange, principal: Principal) -> Response | None:
+        token_roles = roles_of(principal.claims) if self._reads_roles else frozenset()
+        if self._demanding:
+            roles = token_roles if principal.consumer is None else token_roles | principal.consumer.roles
+            lack = self._demands.lack(principal.claims, principal.scopes, roles)
+            if lack is not None:
+                self._refused.value += 1
+                return problem(exchange, 403, *_FORBIDDEN[lack], self._insufficient)
+        refusal = self._access.check(exchange, principal, token_roles)
+        if refusal is not None:
+            self._refused.value += 1
+        return refusal
+
+    def strip(self, exchange: Exchange) -> None:
+        if not self._forward:
+            exchange.request.headers.remove_all(b"authorization")
+
+    def _verify(
+        self, exchange: Exchange, value: bytes, digest: bytes, *, may_wait: bool
+    ) -> Principal | Response | None:
+        token = read_token(value[len(_SCHEME) :].strip(b" "))
+        if isinstance(token, Reason):
+            return self._refuse(exchange, token)
+        now = self._time()
+        reason = Reason.WRONG_ISSUER
+        for issuer in self._issuers:
+            verdict = issuer.verify(token, now)
+            if not isinstance(verdict, Reason):
+                return self._admit(exchange, issuer, issuer.remember(digest, token, verdict, now))
+            if verdict is Reason.UNKNOWN_KEY:
+                if may_wait and issuer.keyring.may_fetch:
+                    return None
+                if not issuer.keyring.ready:
+                    return self._without_keys(exchange, issuer)
+            if verdict is not Reason.WRONG_ISSUER:
+                reason = verdict
+        return self._refuse(exchange, reason)
+
+    def _admit(self, exchange: Exchange, issuer: TrustedIssuer, entry: Entry) -> Principal | Response:
+        """A believed token: who that is under the running configuration."""
+        principal = issuer.principal(entry, exchange.snapshot.consumers)
+        if principal is None:
+            self._refused.value += 1
+            return problem(
+                exchange, 403, "consumer.unknown", "The credentials are good but belong to no consumer.", _MISSING
+            )
+        # kept by the version and not by the table of consumers: an entry must not keep a retired table in memory
+        entry.version, entry.principal = exchange.snapshot.version, principal
+        self._allowed.value += 1
+        return principal
+
+    def _refuse(self, exchange: Exchange, reason: Reason) -> Response:
+        self._refused.value += 1
+        if reason is Reason.EXPIRED:  # said openly: the signature was good, so it is the owner who asks
+            return problem(exchange, 401, "oauth2.expired", "The access token has expired.", _INVALID)
+        exchange.note(reason.code)
+        return problem(exchange, 401, "oauth2.invalid-token", "The access token is not valid here.", _INVALID)
+
+    def _refuse_count(self, exchange: Exchange, count: int) -> Response:
+        self._refused.value += 1
+        if count:  # RFC 6750 §3.1 invalid_request; which one the upstream would believe is anybody's guess
+            return problem(exchange, 400, "oauth2.repeated", "Authorization was sent more than once.", _REPEATED)
+        return problem(exchange, 401, "oauth2.missing", "This call needs an access token.", _MISSING)
+
+    def _without_keys(self, exchange: Exchange, issuer: TrustedIssuer) -> Response:
+        """Never open: without keys nobody can be believed, and nobody is accused."""
+        self._unavailable.value += 1
+        wait = str(math.ceil(issuer.keyring.retry_after_s)).encode()
+        return problem(
+            exchange,
+            503,
+            "oauth2.issuer-unavailable",
+            "The issuer's keys cannot be had at the moment.",
+            ((b"retry-after", wait),),
+        )

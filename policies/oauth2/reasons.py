@@ -1,0 +1,58 @@
+"""Why a token is not believed: one code each for the log, one sentence each for operators. Callers learn neither."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Reason(Enum):
+    """Named in the access log as `oauth2.VALUE`; `explain` prints the sentence."""
+
+    TOO_LONG = "too-long"
+    MALFORMED = "malformed"
+    ENCRYPTED = "encrypted"
+    BAD_JSON = "bad-json"
+    BAD_HEADER = "bad-header"
+    CRITICAL_HEADER = "critical-header"
+    EMBEDDED_KEY = "embedded-key"
+    WRONG_ALGORITHM = "wrong-algorithm"
+    WRONG_TYPE = "wrong-type"
+    WRONG_ISSUER = "wrong-issuer"
+    UNKNOWN_KEY = "unknown-key"
+    BAD_SIGNATURE = "bad-signature"
+    BAD_CLAIMS = "bad-claims"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    WRONG_AUDIENCE = "wrong-audience"
+    NO_CLIENT = "no-client"
+    REVOKED = "revoked"
+
+    @property
+    def code(self) -> str:
+        return f"oauth2.{self.value}"
+
+    @property
+    def sentence(self) -> str:
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Reason.TOO_LONG: "it is longer than 8 KiB",
+    Reason.MALFORMED: "it is not three parts of base64url without padding, joined by dots",
+    Reason.ENCRYPTED: "it has five parts, so it is encrypted (JWE); only signed tokens are read",
+    Reason.BAD_JSON: "its header or payload is not one plain JSON object (UTF-8, no member twice, not deeper than 16)",
+    Reason.BAD_HEADER: "its header lacks a usable alg, kid or typ",
+    Reason.CRITICAL_HEADER: "its header demands an extension (crit, b64, zip) that is not supported",
+    Reason.EMBEDDED_KEY: "its header brings a key or points at one (jwk, jku, x5c, x5u); keys come from the issuer only",
+    Reason.WRONG_ALGORITHM: "its algorithm is not one of the issuer's `algorithms`",
+    Reason.WRONG_TYPE: "its typ is not one of the issuer's `typ`",
+    Reason.WRONG_ISSUER: "its iss is not that issuer",
+    Reason.UNKNOWN_KEY: "the issuer publishes no key that fits its kid and algorithm",
+    Reason.BAD_SIGNATURE: "its signature does not fit the issuer's key",
+    Reason.BAD_CLAIMS: "exp, iss or aud is missing, or a registered claim has the wrong type",
+    Reason.EXPIRED: "it has expired",
+    Reason.NOT_YET_VALID: "its nbf or iat lies in the future",
+    Reason.WRONG_AUDIENCE: "its aud does not hold the issuer's `audience`",
+    Reason.NO_CLIENT: "the issuer's `consumer_claim` is missing in it",
+    Reason.REVOKED: "it was revoked",
+}
