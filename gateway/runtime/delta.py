@@ -1,0 +1,101 @@
+"""The difference between two compiled configurations, and its way to a worker in small parts. Pure: no sockets, no loop."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.api.settings.document import Settings
+from gateway.api.settings.issuer import IssuerConfig
+from gateway.compile.plan import ConsumerPlan, Plan, PolicyPlan, RoutePlan, UpstreamPlan
+
+PART_BYTES = 24 * 1024  # unpickling models runs at 10 to 20 MB/s, so a part holds the worker's loop for less than 2 ms
+TABLES = ("routes", "upstreams", "consumers")
+
+
+@dataclass(slots=True)
+class Delta:
+    """What turns one configuration into the next; against `base=None` it is all of it."""
+
+    base: str | None  # the version it applies to
+    version: str
+    settings: Settings
+    issuers: Mapping[str, IssuerConfig]
+    unmatched: tuple[PolicyPlan, ...]
+    workers: int = 1  # processes that share the machine's figures
+    routes: dict[str, RoutePlan] = field(default_factory=dict)  # new or changed
+    upstreams: dict[str, UpstreamPlan] = field(default_factory=dict)
+    consumers: dict[str, ConsumerPlan] = field(default_factory=dict)
+    gone_routes: frozenset[str] = frozenset()
+    gone_upstreams: frozenset[str] = frozenset()
+    gone_consumers: frozenset[str] = frozenset()
+
+    def changed(self) -> int:
+        """Routes, upstreams and consumers that are new, different or gone."""
+        return sum(len(getattr(self, table)) + len(getattr(self, f"gone_{table}")) for table in TABLES)
+
+
+def difference(old: Plan | None, new: Plan, *, workers: int = 1) -> Delta:
+    delta = Delta(
+        old.version if old else None, new.version, new.settings, new.issuers, new.unmatched, workers,
+    )  # fmt: skip
+    _fill(delta, "routes", old, new, lambda entry: entry.fingerprint)
+    _fill(delta, "upstreams", old, new, lambda entry: entry.fingerprint)
+    _fill(delta, "consumers", old, new, lambda entry: entry)
+    return delta
+
+
+def _fill(delta: Delta, table: str, old: Plan | None, new: Plan, identity: Any) -> None:
+    before: Mapping[str, Any] = getattr(old, table) if old else {}
+    after: Mapping[str, Any] = getattr(new, table)
+    entries = getattr(delta, table)
+    for name, entry in after.items():
+        known = before.get(name)
+        if known is not entry and (known is None or identity(known) != identity(entry)):
+            entries[name] = entry
+    setattr(delta, f"gone_{table}", frozenset(before.keys() - after.keys()))
+
+
+def split(delta: Delta) -> Iterator[bytes]:
+    """The delta as pickles of bounded size: first everything but the tables, then the tables piece by piece."""
+    head = Delta(
+        delta.base, delta.version, delta.settings, delta.issuers, delta.unmatched, delta.workers,
+        gone_routes=delta.gone_routes, gone_upstreams=delta.gone_upstreams, gone_consumers=delta.gone_consumers,
+    )  # fmt: skip
+    yield pickle.dumps(head, pickle.HIGHEST_PROTOCOL)
+    for table in TABLES:
+        entries = list(getattr(delta, table).items())
+        size = 1
+        while entries:
+            part = pickle.dumps((table, entries[:size]), pickle.HIGHEST_PROTOCOL)
+            if len(part) > PART_BYTES and size > 1:
+                size = max(1, size * PART_BYTES // (len(part) * 2))
+                continue
+            yield part
+            entries = entries[size:]
+            if len(part) < PART_BYTES // 2:
+                size *= 2
+
+
+class Assembly:
+    """Puts parts together again, in the order that split() gave them."""
+
+    def __init__(self) -> None:
+        self._delta: Delta | None = None
+
+    def add(self, part: bytes) -> None:
+        # only the supervisor, which started this process, can write here
+        loaded = pickle.loads(part)  # noqa: S301
+        if isinstance(loaded, Delta):
+            self._delta = loaded
+        else:
+            table, entries = loaded
+            getattr(self._delta, table).update(entries)
+
+    def take(self) -> Delta:
+        """The whole delta; the assembly is empty afterwards."""
+        delta, self._delta = self._delta, None
+        assert delta is not None, "a delta begins with its head"
+        return delta

@@ -1,0 +1,55 @@
+"""How one process lets go of its callers, in an order that loses no request. Knows neither processes nor signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from gateway.runtime.listeners import Listener
+from gateway.runtime.plane import DataPlane
+from gateway.runtime.servers import DataServer
+
+log = logging.getLogger("sluicegate.runtime")
+
+SETTLE_S = 0.25  # how long a connection that was just accepted may take to send its first request
+POLL_S = 0.01
+
+
+async def empty(listeners: Sequence[Listener], timeout_s: float = 1.0) -> None:
+    """Let no new connection come, and those that are made be accepted by whoever still accepts."""
+    for listener in listeners:
+        listener.refuse_new()
+    await wait_until(lambda: not any(listener.queued() for listener in listeners), timeout_s)
+
+
+async def let_go(plane: DataPlane, servers: Sequence[DataServer], timeout_s: float) -> bool:
+    """End what `servers` serve, with the plane already draining. Returns whether everything ended in time.
+
+    1. Nobody accepts any more here; connections on the listeners are others' (or closed with them).
+    2. Connections just accepted get the time to send their first request; its answer says `Connection: close`.
+    3. Idle connections close, requests in flight end.
+    4. So do exchanges whose caller is gone but whose outcome somebody will ask for.
+    """
+    plane.draining = True
+    for server in servers:
+        server.stop_accepting()
+    loop = asyncio.get_running_loop()
+    until = loop.time() + timeout_s
+    await asyncio.sleep(min(SETTLE_S, timeout_s))
+    ended = await asyncio.gather(*(server.stop(max(0.0, until - loop.time())) for server in servers))
+    quiet = await wait_until(lambda: plane.in_flight() == 0, until - loop.time())
+    if not (all(ended) and quiet):
+        log.warning("drain timeout: %d calls were cut off", plane.in_flight())
+    return all(ended) and quiet
+
+
+async def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
+    """Look every few milliseconds until `condition` holds; for endings only, where nothing wakes us."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + timeout_s
+    while not condition():
+        if loop.time() >= until:
+            return False
+        await asyncio.sleep(POLL_S)
+    return True

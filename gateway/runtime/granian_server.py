@@ -1,0 +1,91 @@
+"""Granian on a socket that is already bound. The only module that knows Granian's insides; a contract test guards them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from gateway.api.settings.listen import Listen
+from gateway.runtime.listeners import BACKLOG, Listener, parked_socket
+from gateway.runtime.plane import App
+
+HYPER_MIN_BUFFER = 8192  # hyper panics on less
+TLS_VERSIONS = {"1.2": SSLProtocols.tls12, "1.3": SSLProtocols.tls13}
+
+
+class _EmbeddedServer(Server):
+    """Granian's embedded server, but for the socket, which is given."""
+
+    def __init__(self, app: App, fd: int, *, is_unix: bool, listen: Listen, connections: int) -> None:
+        self._inherited = SocketHolder(fd, is_unix, BACKLOG)  # type: ignore[call-arg]  # its stub has no __new__
+        tls = listen.tls
+        certificate = tls.certificates[0] if tls else None
+        super().__init__(
+            app,
+            interface=Interfaces.ASGINL,
+            http=HTTPModes.http1,
+            websockets=True,
+            backlog=BACKLOG,
+            backpressure=connections,  # a semaphore held by each connection: beyond it they wait on the listener
+            http1_settings=HTTP1Settings(
+                # one timer for slow heads and for idle connections: it has to be the longer of the two
+                header_read_timeout=int(max(listen.keep_alive, listen.header_timeout) * 1000),
+                max_buffer_size=max(HYPER_MIN_BUFFER, listen.max_header),
+            ),
+            log_enabled=False,  # the edge reports faults; Granian would print a traceback for each answer that is cut
+            ssl_cert=Path(certificate.cert) if certificate else None,
+            ssl_key=Path(certificate.key) if certificate else None,
+            ssl_protocol_min=TLS_VERSIONS[tls.min_version if tls else "1.3"],
+        )
+
+    def _init_shared_socket(self) -> None:
+        self._ssp = None
+        self._shd = self._inherited  # type: ignore[assignment]  # granian declares it by its first value
+
+
+class GranianServer:
+    """A DataServer on Granian."""
+
+    def __init__(self, app: App, listener: Listener, listen: Listen, connections: int) -> None:
+        self._fd = os.dup(listener.sock.fileno())  # Granian's accept loop closes it when it ends
+        self._server = _EmbeddedServer(
+            app, self._fd, is_unix=listener.unix is not None, listen=listen, connections=connections
+        )
+        self._serving: asyncio.Task[None] | None = None
+        self._accepting = False
+
+    async def start(self) -> None:
+        self._serving = asyncio.get_running_loop().create_task(self._server.serve(), name="granian")
+        # serve() reaches its first wait, with the accept loop running, without ever giving way before
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if self._serving.done():
+            await self._serving
+        self._accepting = True
+
+    def stop_accepting(self) -> None:
+        # Granian's only signal closes idle connections in the same breath, those included whose first request is on
+        # its way. So its accept loop is left running on a socket that nobody can connect to.
+        if self._accepting:
+            self._accepting = False
+            with parked_socket() as parked:
+                os.dup2(parked.fileno(), self._fd, inheritable=False)
+
+    async def stop(self, timeout_s: float) -> bool:
+        if self._serving is None:
+            os.close(self._fd)
+            return True
+        self.stop_accepting()
+        self._server.signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian has no types there
+        done, _ = await asyncio.wait({self._serving}, timeout=timeout_s)
+        if done:
+            await self._serving
+        else:
+            self._serving.cancel()
+        return bool(done)

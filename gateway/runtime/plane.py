@@ -1,0 +1,52 @@
+"""What a worker runs, as the runtime sees it: an ASGI callable that can be given configurations and told to drain."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol, TypeAlias
+
+from gateway.runtime.delta import Delta
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class DataPlane(Protocol):
+    """Everything that answers requests in one process. Made once, in the event loop that it serves from."""
+
+    draining: bool
+    """While true every answer carries `Connection: close`."""
+
+    def app(self, listener: int) -> App:
+        """The ASGI callable of the listener with this number in `listen`. A configuration must be live."""
+        ...
+
+    def in_flight(self) -> int:
+        """Exchanges that have not ended, those included whose client is gone but whose outcome is awaited."""
+        ...
+
+    async def prepare(self, delta: Delta) -> object:
+        """Build what `delta` changes, in slices of at most 2 ms, touching nothing that serves. Raises when it cannot."""
+        ...
+
+    def commit(self, prepared: object) -> None:
+        """Serve from now on what prepare() gave. Must not raise or wait."""
+        ...
+
+    def discard(self, prepared: object) -> None:
+        """Free what prepare() gave; it will not be committed."""
+        ...
+
+    def counters(self) -> object:
+        """A picklable copy of what this process has counted so far."""
+        ...
+
+    async def purge(self, request: object) -> object:
+        """Carry out an order from the ops plane (drop cached answers, revoke tokens...); the answer is picklable."""
+        ...
+
+    async def close(self) -> None:
+        """Retire everything: pools, background work, stores. Nothing is in flight any more, or its time is up."""
+        ...

@@ -1,0 +1,76 @@
+"""Which HTTP server runs a listener, and what the runtime asks of either. docs/servers.md says how they differ."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from gateway.api.settings.listen import Listen
+from gateway.runtime.listeners import Listener
+from gateway.runtime.plane import App
+
+Kind = Literal["granian", "uvicorn"]
+Wanted = Literal["auto", "granian", "uvicorn"]
+GRANIAN_MAX_HEADERS = 100  # hyper's fixed bound: one more is 431 before the application sees it
+
+
+class DataServer(Protocol):
+    """An HTTP server on one listener, in one process."""
+
+    async def start(self) -> None:
+        """Begin to accept; returns when connections are accepted. Raises when the server cannot run."""
+        ...
+
+    def stop_accepting(self) -> None:
+        """Leave what is queued on the listener to others; connections that are open go on as if nothing had happened."""
+        ...
+
+    async def stop(self, timeout_s: float) -> bool:
+        """Close idle connections, let requests that are being answered end.
+
+        Returns whether all ended in time. What had not is cut: at once on uvicorn, with the process on Granian.
+        """
+        ...
+
+
+class CannotServeError(Exception):
+    """A listener that its server cannot run; the text is for ops."""
+
+
+def choose(listen: Listen, wanted: Wanted = "auto") -> Kind:
+    """The server of a listener. `wanted` is the command line's word, which beats the configuration's.
+
+    Raises CannotServeError when Granian is asked for what it cannot do.
+    """
+    word = wanted if wanted != "auto" else listen.server
+    reason = needs_uvicorn(listen)
+    if word == "granian" and reason is not None:
+        raise CannotServeError(f"{reason} cannot be served by granian; use server: uvicorn, or auto, which chooses it")
+    if word != "auto":
+        return word
+    return "granian" if reason is None else "uvicorn"
+
+
+def needs_uvicorn(listen: Listen) -> str | None:
+    """Why Granian cannot serve this listener, or None when it can."""
+    tls = listen.tls
+    if tls is not None and tls.client_cert != "none":
+        return "client certificates"
+    if tls is not None and len(tls.certificates) > 1:
+        return "several certificates"
+    if listen.max_headers > GRANIAN_MAX_HEADERS:
+        return f"more than {GRANIAN_MAX_HEADERS} header fields"
+    return None
+
+
+def make_server(
+    app: App, listener: Listener, listen: Listen, *, wanted: Wanted = "auto", workers: int = 1
+) -> DataServer:
+    """A server for `listener`, whose socket stays the caller's. Only the chosen server's library is imported."""
+    connections = max(1, listen.max_connections // workers)
+    if choose(listen, wanted) == "granian":
+        from gateway.runtime.granian_server import GranianServer  # noqa: PLC0415
+
+        return GranianServer(app, listener, listen, connections)
+    from gateway.runtime.uvicorn_server import UvicornServer  # noqa: PLC0415
+
+    return UvicornServer(app, listener, listen, connections)
