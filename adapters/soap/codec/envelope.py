@@ -1,0 +1,311 @@
+"""One operation, compiled: JSON content to an envelope, an envelope to JSON content or a fault. Knows no HTTP.
+
+SOAP 1.1 (W3C note of 8 May 2000) and SOAP 1.2 part 1; WSDL 1.1 §3 for what stands in the Body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lxml import etree
+
+from adapters.soap.codec.errors import Deviation, Misfit
+from adapters.soap.codec.faults import SoapFault, read_fault
+from adapters.soap.codec.lexical import Numbers
+from adapters.soap.codec.markup import Prefixes
+from adapters.soap.codec.reading import Answer, Readers, path_of
+from adapters.soap.codec.shape import shape_of
+from adapters.soap.codec.writing import Emit, Unknown, WriteElement, Writers
+from adapters.soap.schema.components import Schema
+from adapters.soap.schema.model import (
+    SOAP_ENC_11,
+    XSD,
+    XSI,
+    AnyType,
+    ComplexType,
+    Element,
+    Group,
+    Particle,
+    descendants,
+    local_name,
+    split,
+)
+from adapters.soap.schema.services import Message, Operation, Part, Version, Wsdl
+
+NAMESPACES: Final[dict[Version, str]] = {
+    "1.1": "http://schemas.xmlsoap.org/soap/envelope/",
+    "1.2": "http://www.w3.org/2003/05/soap-envelope",
+}
+HEADERS: Final = "$headers"
+_DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>'
+
+
+@dataclass(slots=True)
+class Content:
+    """What an envelope held: the operation's value, or a fault."""
+
+    value: object = None
+    fault: SoapFault | None = None
+    body: etree._Element | None = None
+
+
+def body_elements(message: Message) -> tuple[Element, ...]:
+    """The elements in the Body, rpc parts gathered under their wrapper, which is one element like any other then."""
+    if message.style == "document":
+        return tuple(part.element or Element(part.name, part.type) for part in message.parts)
+    return (Element(message.wrapper, gathered(message.parts, encoded=message.encoded)),)
+
+
+def gathered(parts: Iterable[Part], *, encoded: bool = False) -> ComplexType:
+    """Parts as a type of their own: one member each, in order (WSDL 1.1 §3.5: rpc accessors are unqualified)."""
+    particles = tuple(
+        Particle(part.element or Element(part.name, part.type, nillable=encoded, place=part.place)) for part in parts
+    )
+    return ComplexType("", content=Particle(Group("sequence", particles)) if particles else None)
+
+
+class OperationCodec:
+    """Both directions of one operation. Immutable once made; used by many calls at once."""
+
+    def __init__(
+        self,
+        wsdl: Wsdl,
+        operation: Operation,
+        *,
+        numbers: Numbers = "string",
+        unknown: Unknown = "reject",
+        strict: bool = True,
+    ) -> None:
+        self.wsdl = wsdl
+        self.operation = operation
+        self.strict = strict
+        schema = wsdl.schema
+        message = operation.input
+        self.request = body_elements(message)
+        self.response = body_elements(operation.output) if operation.output is not None else ()
+        self.header_elements = _headers(operation.input)
+        self.answer_headers = {element.name: element for element in _headers(operation.output)}
+        prefixes = Prefixes(schema.namespaces)
+        if message.wrapper:
+            prefixes.qualified(message.wrapper)
+        writers = Writers(schema, prefixes, unknown=unknown, encoded=message.encoded)
+        self._readers = Readers(
+            schema, numbers=numbers, encoded=operation.output is not None and operation.output.encoded
+        )
+        self._literal = Readers(schema, numbers=numbers) if self._readers.encoded else self._readers
+        for element in (*self.response, *self.answer_headers.values()):
+            self._readers.element(element)
+        self._write_body = self._body_writer(writers, message)
+        # header blocks are literal unless their own soap:header says otherwise, which nobody writes
+        header_writers = Writers(schema, prefixes, unknown=unknown) if message.encoded else writers
+        self._write_headers: dict[str, WriteElement] = {
+            local_name(element.name): header_writers.element(element) for element in self.header_elements
+        }
+        self.namespace = NAMESPACES[operation.version]
+        self.opening = (
+            f'{_DECLARATION}<env:Envelope xmlns:env="{self.namespace}"'
+            + prefixes.declarations(self._namespaces(schema, (*self.request, *self.header_elements), message))
+            + ">"
+        )
+
+    # --- out -----------------------------------------------------------------------------------------------
+
+    def encode(
+        self,
+        value: object,
+        headers: Mapping[str, object] | None = None,
+        blocks: Sequence[str] = (),
+        body_id: str = "",
+    ) -> str:
+        """The envelope for the content `value`. `headers` are declared header blocks by local name; `blocks` go in as they are.
+
+        Raises Misfit. `body_id` is an attribute for the Body, for signatures.
+        """
+        out: list[str] = [self.opening]
+        emit = out.append
+        try:
+            if headers or blocks:
+                emit("<env:Header>")
+                out.extend(blocks)
+                if headers:
+                    self._encode_headers(headers, emit)
+                emit("</env:Header>")
+            emit(f"<env:Body{body_id}>")
+            self._write_body(value, emit)
+        except RecursionError as exc:
+            raise Misfit("is nested too deeply") from exc
+        emit("</env:Body></env:Envelope>")
+        return "".join(out)
+
+    def _encode_headers(self, headers: Mapping[str, object], emit: Emit) -> None:
+        for name, value in headers.items():
+            try:
+                write = self._write_headers.get(name)
+                if write is None:
+                    raise Misfit(f"no such header is declared; there are: {', '.join(self._write_headers) or 'none'}")
+                write(value, emit)
+            except Misfit as misfit:
+                misfit.path.extend((name, HEADERS))
+                raise
+
+    def _body_writer(self, writers: Writers, message: Message) -> WriteElement:
+        if not self.request or (message.style == "document" and len(self.request) > 1):
+            kind = gathered(message.parts)
+            shape = shape_of(kind)
+            fields = [(member.key, writers.element(member.element)) for member in shape.members.values()]
+            writers.type(kind)
+
+            def write_several(value: object, emit: Emit) -> None:
+                if value is None and not fields:
+                    return
+                if type(value) is not dict:
+                    raise Misfit("an object is expected")
+                for key, write in fields:
+                    if key not in value:
+                        raise Misfit("the required member is missing", key)
+                    try:
+                        write(value[key], emit)
+                    except Misfit as misfit:
+                        misfit.path.append(key)
+                        raise
+                if len(fields) != len(value):
+                    writers.check_unknown(value, {key for key, _ in fields})
+
+            return write_several
+        (element,) = self.request
+        if message.style == "document":
+            return writers.element(element)
+        tag = writers.prefixes.qualified(element.name)
+        style = f' env:encodingStyle="{SOAP_ENC_11}"' if message.encoded else ""
+        inner = writers.type(element.type)
+        empty = not message.parts
+
+        def write_wrapper(value: object, emit: Emit) -> None:
+            inner.write({} if value is None and empty else value, emit, f"<{tag}{style}", f"</{tag}>")
+
+        return write_wrapper
+
+    def _namespaces(self, schema: Schema, roots: Iterable[Element], message: Message) -> list[str]:
+        """What the envelope must declare: the namespaces that this operation's content can reach, in a stable order."""
+        reached = {XSI} | ({XSD, SOAP_ENC_11} if message.encoded else set()) | {split(message.wrapper)[0]}
+        everything = _reach(schema, roots, reached)
+        known = [XSI, XSD, SOAP_ENC_11, *schema.namespaces, split(message.wrapper)[0]]
+        return list(dict.fromkeys(name for name in known if name and (everything or name in reached)))
+
+    # --- back ----------------------------------------------------------------------------------------------
+
+    def decode(self, root: etree._Element, answer: Answer) -> Content:
+        """The content of an answer's envelope. Raises Deviation."""
+        namespace, local = split(str(root.tag))
+        if local != "Envelope" or namespace not in NAMESPACES.values():
+            raise Deviation("the answer is XML, but not a SOAP envelope", local)
+        body = root.find(f"{{{namespace}}}Body")
+        if body is None:
+            raise Deviation("the envelope has no Body", "Envelope")
+        first = body[0] if len(body) else None
+        try:
+            if first is not None and first.tag == f"{{{namespace}}}Fault":
+                return Content(None, read_fault(first, namespace, self.wsdl, self.operation, self._literal), body)
+            if namespace != self.namespace:
+                answer.deviate(root, f"is of another SOAP version than the {self.operation.version} that was asked")
+            if self._readers.encoded:
+                _collect_ids(root, answer)
+            return Content(self._decode_body(body, answer), None, body)
+        except RecursionError as exc:
+            raise Deviation("is nested too deeply", "Body") from exc
+
+    def _decode_body(self, body: etree._Element, answer: Answer) -> object:
+        output = self.operation.output
+        if output is None or not self.response:
+            return None
+        children: list[etree._Element] = list(body)
+        if output.style == "rpc":
+            if not children:
+                raise Deviation("the Body is empty", "Body")
+            # SOAP 1.1 §7.1: the name of the answer's struct has no meaning
+            if output.wrapper != children[0].tag and not output.encoded:
+                answer.deviate(children[0], f"is not the expected {local_name(output.wrapper)}")
+            return self._readers.type(self.response[0].type).read(children[0], answer)
+        values: dict[str, object] = {}
+        for position, element in enumerate(self.response):
+            if position >= len(children):
+                raise Deviation(f"lacks the element {local_name(element.name)}", "Body")
+            child = children[position]
+            declared = next((one for one in element.candidates() if one.name == child.tag), None)
+            if declared is None:
+                raise Deviation(f"is not the expected {local_name(element.name)}", path_of(child))
+            values[local_name(declared.name)] = self._readers.element(declared)(child, answer)
+        if len(children) > len(self.response):
+            answer.deviate(children[len(self.response)], "is not declared here")
+        return values if len(self.response) > 1 else next(iter(values.values()))
+
+    def decode_headers(
+        self, root: etree._Element, answer: Answer, understood: frozenset[str] = frozenset()
+    ) -> dict[str, object]:
+        """Declared header blocks of an answer by local name. A block that must be understood and is not is a deviation."""
+        namespace = split(str(root.tag))[0]
+        header = root.find(f"{{{namespace}}}Header")
+        found: dict[str, object] = {}
+        for block in header if header is not None else ():
+            element = self.answer_headers.get(str(block.tag))
+            if element is not None:
+                found[local_name(element.name)] = self._literal.element(element)(block, answer)
+            elif (block.get(f"{{{namespace}}}mustUnderstand") or "").strip() in ("1", "true") and (
+                split(str(block.tag))[0] not in understood
+            ):
+                # SOAP 1.1 §4.2.3, SOAP 1.2 part 1 §5.2.3
+                answer.deviate(block, "must be understood, but is not")
+        return found
+
+
+def _headers(message: Message | None) -> tuple[Element, ...]:
+    if message is None:
+        return ()
+    return tuple(part.element or Element(part.name, part.type) for part in message.headers)
+
+
+def _collect_ids(root: etree._Element, answer: Answer) -> None:
+    for node in root.iter():
+        name = node.get("id") or node.get("{http://www.w3.org/2003/05/soap-encoding}id")
+        if name:
+            answer.ids.setdefault(name, node)
+
+
+def _reach(schema: Schema, roots: Iterable[Element], reached: set[str]) -> bool:
+    """Add to `reached` the namespaces of all elements and types below; True when anything at all may appear."""
+    seen: set[int] = set()
+    waiting: list[Element | AnyType] = list(roots)
+    everything = False
+    while waiting:
+        component = waiting.pop()
+        if id(component) in seen:
+            continue
+        seen.add(id(component))
+        reached.add(split(component.name)[0])
+        if isinstance(component, Element):
+            waiting.append(component.type)
+            waiting.extend(component.substitutes)
+        elif component is schema.anything or component is schema.any_simple:
+            everything = True
+        elif isinstance(component, ComplexType):
+            everything = any(_elements(component.content, waiting)) or everything
+            reached.update(split(name)[0] for name in component.attributes)
+            if component.array_item is not None:
+                waiting.append(component.array_item)
+            waiting.extend(descendants(component))
+    return everything
+
+
+def _elements(particle: Particle | None, found: list[Element | AnyType]) -> Iterator[bool]:
+    """Collect the elements of a content model; yields True for each wildcard."""
+    if particle is None:
+        return
+    if isinstance(particle.term, Element):
+        found.append(particle.term)
+    elif isinstance(particle.term, Group):
+        for inner in particle.term.particles:
+            yield from _elements(inner, found)
+    else:
+        yield True

@@ -1,0 +1,439 @@
+"""JSON values to XML text, compiled from the schema: one function per type, constant tags, no tree in between.
+
+Order, cardinality, names and namespaces come from the schema alone; JSON decides values only. Every failure is a
+Misfit that points at the member.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from adapters.soap.codec.content import write_content
+from adapters.soap.codec.errors import Misfit
+from adapters.soap.codec.generic import write_anything
+from adapters.soap.codec.lexical import Lexical, compile_lexical, family
+from adapters.soap.codec.markup import Prefixes, escape_attribute, escape_text, free_attribute
+from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
+from adapters.soap.codec.shape import TEXT, TYPE, Shape, shape_of
+from adapters.soap.schema.components import Schema
+from adapters.soap.schema.model import XSD, AnyType, ComplexType, Element, SimpleType, clark, local_name, split
+
+Emit = Callable[[str], object]
+WriteType = Callable[[object, Emit, str, str], None]
+"""Takes the value, where text goes, and the tag's start (`<n0:Name`) and end (`</n0:Name>`)."""
+WriteElement = Callable[[object, Emit], None]
+Unknown = Literal["reject", "drop"]
+
+NIL: Final = ' xsi:nil="true"'
+_ABSENT: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Stands in JSON where binary content travels beside the envelope (XOP, or a SwA href)."""
+
+    content_id: str
+
+
+@dataclass(slots=True)
+class TypeWriter:
+    """The writer of one type; `write` is set once the type is compiled, so types may be recursive."""
+
+    write: WriteType
+
+
+class Writers:
+    """All writers of one schema. `encoded` is the use of rpc/encoded: xsi:type everywhere, arrays as soapenc:Array."""
+
+    def __init__(
+        self, schema: Schema, prefixes: Prefixes, *, unknown: Unknown = "reject", encoded: bool = False
+    ) -> None:
+        self.schema = schema
+        self.prefixes = prefixes
+        self.unknown = unknown
+        self.encoded = encoded
+        self._types: dict[int, TypeWriter] = {}
+        self._elements: dict[int, WriteElement] = {}
+        self._shapes: dict[int, Shape] = {}
+        self._lexicals: dict[int, Lexical] = {}
+        self._queue: list[Callable[[], None]] = []
+        self._draining = False
+
+    # --- entry points --------------------------------------------------------------------------------------
+
+    def element(self, element: Element, name: str | None = None) -> WriteElement:
+        """The writer of an element; `name` overrides its own (rpc parts have none)."""
+        key = id(element)
+        if name is None and key in self._elements:
+            return self._elements[key]
+        write = self._element(element, name or element.name)
+        if name is None:
+            self._elements[key] = write
+        self._drain()
+        return write
+
+    def type(self, kind: AnyType) -> TypeWriter:
+        writer = self._types.get(id(kind))
+        if writer is None:
+            writer = self._types[id(kind)] = TypeWriter(_unready)
+            made = writer
+            self._queue.append(lambda: setattr(made, "write", self._compile(kind)))
+            self._drain()
+        return writer
+
+    def shape(self, kind: ComplexType) -> Shape:
+        shape = self._shapes.get(id(kind))
+        if shape is None:
+            shape = self._shapes[id(kind)] = shape_of(kind)
+        return shape
+
+    def lexical(self, kind: SimpleType) -> Lexical:
+        lexical = self._lexicals.get(id(kind))
+        if lexical is None:
+            lexical = self._lexicals[id(kind)] = compile_lexical(kind, "string")
+        return lexical
+
+    def _drain(self) -> None:
+        """Compile what is waiting; nested calls only add to the queue, so a deep schema costs no stack."""
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self._queue:
+                self._queue.pop()()
+        finally:
+            self._draining = False
+
+    # --- elements ------------------------------------------------------------------------------------------
+
+    def _element(self, element: Element, name: str) -> WriteElement:
+        tag = self.prefixes.qualified(name)
+        kind = element.type
+        nil = f"<{tag}{NIL}/>" if element.nillable or self.encoded else None
+        start, end = f"<{tag}", f"</{tag}>"
+        choices = type_names(self.schema, kind) if polymorphic(self.schema, kind) else None
+        if choices is None and isinstance(kind, SimpleType) and not self.encoded:
+            return self._leaf(element, kind, start, end, nil)
+        typed = self._typed(kind)
+        inner = self.type(kind)
+        abstract = isinstance(kind, ComplexType) and kind.abstract
+        own_name = local_name(kind.name)
+        nillable = nil is not None
+
+        def write(value: object, emit: Emit) -> None:
+            if value is None:
+                if nil is None:
+                    raise Misfit("null is not allowed here; leave the member out")
+                emit(nil)
+                return
+            if type(value) is dict:
+                if TYPE in value:
+                    self._write_as(value, emit, start, end, choices, kind, own_name)
+                    return
+                if nillable and value.get(TEXT, _ABSENT) is None:
+                    self._write_nil(value, emit, start, kind)
+                    return
+            if abstract:
+                names = ", ".join(sorted(name for name, other in (choices or {}).items() if not _abstract(other))[:12])
+                raise Misfit(f"the type must be named here, in {TYPE}: one of {names or '(none)'}")
+            inner.write(value, emit, start + typed, end)
+
+        return write
+
+    def _leaf(self, element: Element, kind: SimpleType, start: str, end: str, nil: str | None) -> WriteElement:
+        lexical = self.lexical(kind)
+        to_text, plain, fixed, opening = lexical.write, lexical.plain, element.fixed, start + ">"
+        binary = kind.variety == "atomic" and family(kind.builtin) == "base64Binary"
+
+        def write(value: object, emit: Emit) -> None:
+            if value is None:
+                if nil is None:
+                    raise Misfit("null is not allowed here; leave the member out")
+                emit(nil)
+                return
+            text = to_text(value)
+            emit(opening + (text if plain else escape_text(text)) + end)
+
+        def write_special(value: object, emit: Emit) -> None:
+            if type(value) is Attachment and binary:
+                emit(_include(start, end, value))
+            elif lexical.qname and value is not None:
+                emit(_qname(start, end, to_text(value)))
+            elif fixed is not None and value is not None and to_text(value) != fixed:
+                raise Misfit(f"has the fixed value {fixed}")
+            else:
+                write(value, emit)
+
+        return write_special if binary or lexical.qname or fixed is not None else write
+
+    def _typed(self, kind: AnyType) -> str:
+        """What an encoded element says of its type (SOAP 1.1 §5.1); nothing in literal use."""
+        if not self.encoded or not kind.name or kind is self.schema.anything:
+            return ""
+        if isinstance(kind, ComplexType) and kind.array_item is not None:
+            return ""  # the array's own writer says it
+        return f' xsi:type="{self.prefixes.qualified(kind.name)}"'
+
+    def _write_as(
+        self,
+        value: dict[str, object],
+        emit: Emit,
+        start: str,
+        end: str,
+        choices: dict[str, AnyType] | None,
+        declared: AnyType,
+        own_name: str,
+    ) -> None:
+        """A value that names its type. For a simple type it is {"@xsi:type": …, "$": …}."""
+        named = value[TYPE]
+        kind = choices.get(named) if choices is not None and type(named) is str else None
+        if kind is None and named == own_name and own_name:
+            kind = declared
+        if kind is None or _abstract(kind):
+            names = ", ".join(sorted(name for name, other in (choices or {}).items() if not _abstract(other))[:12])
+            raise Misfit(f"is not one of the types allowed here: {names or own_name}", TYPE)
+        rest: object = {key: inner for key, inner in value.items() if key != TYPE}
+        typed = "" if kind is declared and not self.encoded else f' xsi:type="{self.prefixes.qualified(kind.name)}"'
+        if isinstance(kind, SimpleType):
+            assert isinstance(rest, dict), "made above"
+            if set(rest) != {TEXT}:
+                raise Misfit(f'a value of a simple type is written as {{"{TYPE}": …, "{TEXT}": …}}')
+            rest = rest[TEXT]
+        self.type(kind).write(rest, emit, start + typed, end)
+
+    def _write_nil(self, value: dict[str, object], emit: Emit, start: str, kind: AnyType) -> None:
+        """Nil with attributes: {"@a": …, "$": null}."""
+        emit(start + NIL)
+        used = self._attributes(kind)(value, emit) if isinstance(kind, ComplexType) else 0
+        if used != len(value) - 1 and self.unknown == "reject":
+            raise Misfit(f"nothing but attributes stands beside a null {TEXT}")
+        emit("/>")
+
+    # --- types ---------------------------------------------------------------------------------------------
+
+    def _compile(self, kind: AnyType) -> WriteType:
+        if isinstance(kind, SimpleType):
+            return self._simple(kind)
+        if kind is self.schema.anything:
+            return lambda value, emit, start, end: write_anything(self, value, emit, start, end)
+        if kind.array_item is not None:
+            return self._array(kind, kind.array_item)
+        if kind.text is not None:
+            return self._simple_content(kind, kind.text)
+        shape = self.shape(kind)
+        if shape.plain and not kind.mixed:
+            return self._plain(kind, shape)
+        attributes = self._attributes(kind)
+        for member in shape.members.values():
+            self.element(member.element)
+
+        def write(value: object, emit: Emit, start: str, end: str) -> None:
+            if type(value) is not dict:
+                raise Misfit("an object is expected")
+            emit(start)
+            used = attributes(value, emit)
+            emit(">")
+            write_content(self, kind, shape, value, emit, used)
+            emit(end)
+
+        return write
+
+    def _simple(self, kind: SimpleType) -> WriteType:
+        lexical = self.lexical(kind)
+
+        def write(value: object, emit: Emit, start: str, end: str) -> None:
+            if type(value) is Attachment:
+                emit(_include(start, end, value))
+                return
+            text = lexical.write(value)
+            emit(_qname(start, end, text) if lexical.qname else f"{start}>{escape_text(text)}{end}")
+
+        return write
+
+    def _simple_content(self, kind: ComplexType, text_type: SimpleType) -> WriteType:
+        attributes = self._attributes(kind)
+        bare = not kind.attributes and kind.any_attribute is None
+        content = self._simple(text_type)
+
+        def write(value: object, emit: Emit, start: str, end: str) -> None:
+            if bare:
+                content(value, emit, start, end)
+                return
+            if type(value) is not dict:
+                raise Misfit(f'an object is expected: {{"{TEXT}": the value, "@name": an attribute}}')
+            parts: list[str] = [start]
+            used = attributes(value, parts.append)
+            if TEXT not in value:
+                raise Misfit("the required member is missing", TEXT)
+            if used + 1 != len(value):
+                self.check_unknown(value, set(attribute_keys(kind).values()) | {TEXT})
+            try:
+                content(value[TEXT], emit, "".join(parts), end)
+            except Misfit as misfit:
+                misfit.path.append(TEXT)
+                raise
+
+        return write
+
+    def _array(self, kind: ComplexType, item: Element) -> WriteType:
+        """SOAP 1.1 §5.4.2. In literal use the array's accessor is written without the encoding's attributes."""
+        write_item = self.element(item, item.name)
+        item_type = item.type
+        name = self.prefixes.qualified(item_type.name or clark(XSD, "anyType"))
+        if isinstance(item_type, ComplexType) and item_type.array_item is not None and not item_type.name:
+            name = self.prefixes.qualified(item_type.array_item.type.name or clark(XSD, "anyType")) + "[]"
+
+        def write(value: object, emit: Emit, start: str, end: str) -> None:
+            if type(value) is not list:
+                raise Misfit("an array is expected")
+            if self.encoded:
+                emit(f'{start} xsi:type="enc:Array" enc:arrayType="{name}[{len(value)}]">')
+            else:
+                emit(start + ">")
+            for index, entry in enumerate(value):
+                try:
+                    write_item(entry, emit)
+                except Misfit as misfit:
+                    misfit.path.append(index)
+                    raise
+            emit(end)
+
+        return write
+
+    def _plain(self, kind: ComplexType, shape: Shape) -> WriteType:
+        attributes = self._attributes(kind) if kind.attributes or kind.any_attribute is not None else None
+        fields = [
+            (member.key, 0 if self.encoded else member.min, member.max, member.repeating, self.element(member.element))
+            for member in shape.members.values()
+        ]
+        known = set(shape.members) | set(attribute_keys(kind).values())
+
+        def write(value: object, emit: Emit, start: str, end: str) -> None:
+            if type(value) is not dict:
+                raise Misfit("an object is expected")
+            if attributes is None:
+                emit(start + ">")
+                used = 0
+            else:
+                emit(start)
+                used = attributes(value, emit)
+                emit(">")
+            key = ""
+            try:
+                for key, low, high, repeating, write_element in fields:
+                    inner = value.get(key, _ABSENT)
+                    if inner is _ABSENT:
+                        if low:
+                            raise Misfit("the required member is missing")
+                        continue
+                    used += 1
+                    if repeating:
+                        _write_each(inner, low, high, write_element, emit)
+                    else:
+                        write_element(inner, emit)
+            except Misfit as misfit:
+                misfit.path.append(key)
+                raise
+            if used != len(value):
+                self.check_unknown(value, known)
+            emit(end)
+
+        return write
+
+    # --- attributes and unknown members --------------------------------------------------------------------
+
+    def _attributes(self, kind: ComplexType) -> Callable[[dict[str, object], Emit], int]:
+        keys = attribute_keys(kind)
+        compiled = [
+            (
+                keys[name],
+                f' {self.prefixes.qualified(name)}="',
+                self.lexical(attribute.type),
+                attribute.required,
+                attribute.fixed,
+            )
+            for name, attribute in kind.attributes.items()
+        ]
+        wildcard = kind.any_attribute
+        known = set(keys.values())
+
+        def write(value: dict[str, object], emit: Emit) -> int:
+            used = 0
+            for key, opening, lexical, required, fixed in compiled:
+                inner = value.get(key, _ABSENT)
+                if inner is _ABSENT:
+                    if required:
+                        raise Misfit("the required attribute is missing", key)
+                    continue
+                used += 1
+                try:
+                    text = lexical.write(inner)
+                    if fixed is not None and text != fixed:
+                        raise Misfit(f"has the fixed value {fixed}")
+                    emit(opening + (text if lexical.plain else escape_attribute(text)) + '"')
+                except Misfit as misfit:
+                    misfit.path.append(key)
+                    raise
+            if wildcard is not None:
+                for key, inner in value.items():
+                    if key[:1] == "@" and key not in known and wildcard.allows(split(key[1:])[0]):
+                        used += 1
+                        self._write_free_attribute(key, inner, emit)
+            return used
+
+        return write
+
+    def _write_free_attribute(self, key: str, value: object, emit: Emit) -> None:
+        try:
+            emit(free_attribute(key[1:], value))
+        except Misfit as misfit:
+            misfit.path.append(key)
+            raise
+
+    def check_unknown(self, value: dict[str, object], known: set[str]) -> None:
+        """Raise for a member that the schema does not know, unless such are dropped."""
+        if self.unknown == "drop":
+            return
+        for key in value:
+            if key not in known:
+                close = difflib.get_close_matches(key, known, 1)
+                raise Misfit(f"unknown member{f'; did you mean {close[0]}?' if close else ''}", key)
+
+
+def _write_each(values: object, low: int, high: int, write: WriteElement, emit: Emit) -> None:
+    if type(values) is not list:
+        raise Misfit("an array is expected")
+    if not low <= len(values) <= high:
+        raise Misfit(f"must have at least {low} items" if len(values) < low else f"must have at most {high} items")
+    index = 0
+    try:
+        for value in values:
+            write(value, emit)
+            index += 1
+    except Misfit as misfit:
+        misfit.path.append(index)
+        raise
+
+
+def _include(start: str, end: str, attachment: Attachment) -> str:
+    """XOP 1.0 §2.1: the octets are in the part with this Content-ID."""
+    content_id = escape_attribute(attachment.content_id)
+    return f'{start}><xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:{content_id}"/>{end}'
+
+
+def _qname(start: str, end: str, text: str) -> str:
+    namespace, local = split(text)
+    if not namespace:
+        return f"{start}>{escape_text(local)}{end}"
+    return f'{start} xmlns:q="{escape_attribute(namespace)}">q:{escape_text(local)}{end}'
+
+
+def _abstract(kind: AnyType) -> bool:
+    return isinstance(kind, ComplexType) and kind.abstract
+
+
+def _unready(value: object, emit: Emit, start: str, end: str) -> None:
+    raise AssertionError("a type is compiled before it is used")
