@@ -1,0 +1,203 @@
+"""Who pays for a call, and out of which bucket. Counts nothing.
+
+Resolving a caller costs a few µs (joining keys, encoding header fields), so accounts are kept, by what identifies the
+caller in the request: a known caller costs one look-up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Mapping
+from math import ceil
+
+from gateway.api.addresses import caller_network
+from gateway.api.consumers import Limits
+from gateway.api.exchange import Exchange, Principal
+from gateway.api.messages import Field
+from gateway.api.placeholder import as_text, find_claim
+from gateway.api.policy import Level
+from gateway.api.ports import LocalStore, Scope
+from policies.rate_limit.config import RateLimitConfig, burst_of
+from policies.rate_limit.core import Bucket
+
+KEPT = 32768  # accounts of all limits of a process, about 13 MiB; then the oldest go
+_FIGURES_KEPT = 1024  # figures of one limit: as many as there are tiers, and consumers with their own
+_LONGEST = 96  # characters of a caller's own value in a key; longer ones are hashed
+
+
+class Figures:
+    """A rate and a burst, as this process applies and announces them."""
+
+    __slots__ = ("bucket", "cost_s", "costs_s", "item", "policy_field", "policy_item")
+
+    def __init__(self, label: str, rate_per_s: float, burst: float, config: RateLimitConfig, workers: int) -> None:
+        self.bucket = Bucket.of(rate_per_s, burst, share=workers, highest_cost=config.highest_cost)
+        interval_s = self.bucket.interval_s
+        costs: Mapping[str, int] = config.cost if isinstance(config.cost, Mapping) else {}
+        self.costs_s = {method: cost * interval_s for method, cost in costs.items()}
+        self.cost_s = (1 if isinstance(config.cost, Mapping) else config.cost) * interval_s
+        # draft-ietf-httpapi-ratelimit-headers-10 §4, §5: lists of sf-strings with parameters. q and w are those of the
+        # whole gateway, whatever this process's share; the label holds no quote and no backslash
+        quoted = b'"%s"' % label.encode("ascii")
+        self.policy_item = quoted + b";q=%d;w=%d" % (max(1, int(burst)), ceil(burst / rate_per_s))
+        self.policy_field: Field = (b"ratelimit-policy", self.policy_item)
+        self.item = quoted.replace(b"%", b"%%") + b";r=%d;t=%d"
+
+
+class Account:
+    """One caller's bucket."""
+
+    __slots__ = ("figures", "key", "owner")
+
+    def __init__(self, key: str, figures: Figures, owner: object = None) -> None:
+        self.key = key
+        self.figures = figures
+        self.owner = owner  # whose limits the figures were made from, where those may change
+
+
+Known = dict[str | bytes, Account]
+
+
+class Shelf:
+    """Bounds the accounts that all limits of a process keep: first in, first out, one at a time."""
+
+    __slots__ = ("_order",)
+
+    def __init__(self) -> None:
+        self._order: deque[tuple[Known, str | bytes]] = deque()
+
+    def put(self, known: Known, caller: str | bytes, account: Account) -> None:
+        known[caller] = account
+        self._order.append((known, caller))
+        if len(self._order) > KEPT:
+            oldest, gone = self._order.popleft()
+            oldest.pop(gone, None)
+
+
+Find = Callable[[Exchange], Account | None]
+"""The account that pays for an exchange; None where no limit applies."""
+
+
+def label_of(config: RateLimitConfig, scope: Scope) -> str:
+    """What the limit is called in header fields."""
+    name = config.name or config.per
+    return f"global-{name}" if scope.level is Level.GLOBAL else name
+
+
+class Accounts:
+    """The accounts of one limit."""
+
+    def __init__(self, config: RateLimitConfig, scope: Scope, store: LocalStore) -> None:
+        self.label = label_of(config, scope)
+        self._config = config
+        self._workers = max(1, scope.workers)
+        self._route = scope.route
+        self._known: Known = {}
+        self._shelf = scope.state("accounts", Shelf)
+        self._made: dict[tuple[float, float], Figures] = {}
+        if scope.shadow:
+            store = store.within("shadow")  # decides beside the enforced limits, never with their tokens
+        self._tier_store = store.within("tier")
+        self._route_store = store.within("route", scope.route, self.label, config.per)
+        self._store = store.within(*_scope_parts(config, scope), self.label, config.per)
+        self._figures = (
+            None
+            if config.rate is None
+            else self._make_figures(config.rate.per_second, burst_of(config.rate, config.burst))
+        )
+
+    def finder(self) -> Find:
+        per, _, name = self._config.per.partition(":")
+        if per == "consumer":
+            return self._of_consumer
+        figures = self._figures
+        assert figures is not None, "the model demands a rate for everything but consumers"
+        if per == "route":
+            account = Account(self._store.full_key(""), figures)
+            return lambda exchange: account
+        if per == "ip":
+            return self._by_value(figures, lambda exchange: exchange.request.client, caller_network)
+        if per == "header":
+            field = name.lower().encode()
+            return self._by_value(figures, lambda exchange: exchange.request.headers.get(field) or b"", _plain)
+        return self._by_value(figures, lambda exchange: _claim_value(exchange.principal, name), _plain)
+
+    def _make_figures(self, rate_per_s: float, burst: float) -> Figures:
+        made = self._made.get((rate_per_s, burst))
+        if made is None:
+            if len(self._made) >= _FIGURES_KEPT:
+                self._made.clear()
+            made = Figures(self.label, rate_per_s, burst, self._config, self._workers)
+            self._made[(rate_per_s, burst)] = made
+        return made
+
+    def _by_value(
+        self, figures: Figures, value_of: Callable[[Exchange], str | bytes], key_of: Callable[[str | bytes], str]
+    ) -> Find:
+        known = self._known
+
+        def find(exchange: Exchange) -> Account | None:
+            value = value_of(exchange)
+            account = known.get(value)
+            if account is None:
+                account = Account(self._store.full_key(key_of(value)), figures)
+                self._shelf.put(known, value, account)
+            return account
+
+        return find
+
+    def _of_consumer(self, exchange: Exchange) -> Account | None:
+        principal = exchange.principal
+        if principal is None:
+            # only where an authenticator in shadow let somebody pass: each address is one caller
+            if self._figures is None:
+                return None
+            key = self._store.full_key("anonymous:" + caller_network(exchange.request.client))
+            return Account(key, self._figures)
+        account = self._known.get(principal.key)
+        if account is None or account.owner is not (principal.consumer or principal.limits):
+            return self._resolve(principal)
+        return account
+
+    def _resolve(self, principal: Principal) -> Account | None:
+        """The most particular figures win: the consumer's for this route, the route's own, the consumer's or its tier's."""
+        consumer, key = principal.consumer, principal.key
+        own = None if consumer is None else consumer.route_limits.get(self._route)
+        if own is not None and own.rate is not None:
+            account = Account(self._route_store.full_key(key), self._of_limits(own), consumer)
+        elif self._figures is not None:
+            account = Account(self._store.full_key(key), self._figures, consumer or principal.limits)
+        elif principal.limits.rate is not None:
+            figures = self._of_limits(principal.limits)
+            account = Account(self._tier_store.full_key(key), figures, consumer or principal.limits)
+        else:
+            return None
+        self._shelf.put(self._known, key, account)
+        return account
+
+    def _of_limits(self, limits: Limits) -> Figures:
+        assert limits.rate is not None, "asked for with a rate only"
+        return self._make_figures(limits.rate.per_second, burst_of(limits.rate, limits.burst))
+
+
+def _scope_parts(config: RateLimitConfig, scope: Scope) -> tuple[str, ...]:
+    match config.scope or ("gateway" if scope.level is Level.GLOBAL else "route"):
+        case "route":
+            return ("route", scope.route)
+        case "upstream":
+            return ("upstream", scope.upstream)
+        case _:
+            return ("gateway",)
+
+
+def _claim_value(principal: Principal | None, name: str) -> str:
+    """The claim, with the issuer that vouches for it; callers without it share a bucket."""
+    return "" if principal is None else f"{principal.issuer}:{as_text(find_claim(principal.claims, name))}"
+
+
+def _plain(value: str | bytes) -> str:
+    octets = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+    if len(octets) > _LONGEST:
+        return "#" + hashlib.sha256(octets).hexdigest()
+    return octets.decode("latin-1")
