@@ -111,9 +111,14 @@ class Times(Protocol):
 
 
 class Fetched(Protocol):
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    """An answer to the control plane, whole."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def body(self) -> bytes: ...
 
 
 class Fetch(Protocol):

@@ -10,11 +10,10 @@ from typing import Any
 from gateway.api.exchange import Exchange, Outcome
 from gateway.api.messages import Response
 from gateway.edge import faults
-from gateway.edge.body import BodySweep, Receive
-from gateway.edge.receive import ListenRules, open_exchange, settle
+from gateway.edge.body import Receive
+from gateway.edge.receive import Receiver
 from gateway.edge.send import Send, deliver, watch_client
 from gateway.edge.snapshot import Cell, LiveRoute
-from gateway.http.request_id import RequestIds
 from gateway.routing.table import Match
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for a caller that left before it was answered
@@ -23,11 +22,9 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's number for a caller that left before it w
 class Edge:
     """Answers the requests of one listener."""
 
-    def __init__(self, cell: Cell, rules: ListenRules, ids: RequestIds, sweep: BodySweep) -> None:
+    def __init__(self, cell: Cell, receiver: Receiver) -> None:
+        self.receiver = receiver
         self._cell = cell
-        self.rules = rules  # swapped with the configuration
-        self._ids = ids
-        self._sweep = sweep
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -38,13 +35,13 @@ class Edge:
         assert snapshot is not None, "listeners open after the first configuration is live"
         snapshot.users += 1
         cell.metrics.in_flight += 1
-        exchange = open_exchange(scope, snapshot, self._ids, self._clock())  # 2
+        exchange = self.receiver.open(scope, snapshot, self._clock())  # 2
         route = snapshot.unmatched
         response: Response | None = None
         complete = False
         try:
             try:
-                settle(exchange, scope, self.rules, receive, self._sweep, snapshot)
+                self.receiver.settle(exchange, scope, receive, snapshot)
                 request = exchange.request
                 found = snapshot.table.match(request.host, request.path, request.method, request.headers, request.query)
                 if type(found) is Match:  # 3

@@ -14,11 +14,11 @@ from gateway.edge.adapt import Adapt
 from gateway.edge.forward import Forward
 from gateway.edge.respond import StaticResponse, unmatched
 from gateway.edge.snapshot import LiveRoute
-from gateway.http.forwarded import ProxyRules
-from gateway.routing.rewrite import compile_rewrite
+from gateway.routing.pattern import parse_path
+from gateway.routing.rewrite import of_rewrite
 from gateway.runtime.resources import Resources
 from gateway.runtime.scope import BuildScope, World
-from gateway.upstream.upstream import Upstream
+from gateway.upstream.client import Upstream
 
 UNMATCHED = "-"  # the route label of requests that match none; no route can be called so
 
@@ -33,13 +33,10 @@ class Specs(Protocol):
 class RouteBuilder:
     """Builds the routes of one configuration. Routes that it builds share a worker's resources."""
 
-    def __init__(
-        self, resources: Resources, specs: Specs, world: World, proxy: ProxyRules, upstreams: Mapping[str, Upstream]
-    ) -> None:
+    def __init__(self, resources: Resources, specs: Specs, world: World, upstreams: Mapping[str, Upstream]) -> None:
         self._resources = resources
         self._specs = specs
         self._world = world
-        self._proxy = proxy
         self._upstreams = upstreams
 
     def route(self, plan: RoutePlan) -> tuple[LiveRoute, frozenset[str]]:
@@ -78,15 +75,15 @@ class RouteBuilder:
         if config.respond is not None:
             return StaticResponse(config.respond)
         assert config.upstream is not None, "check: a route has an upstream or responds itself"
+        spec = None if plan.adapter is None else self._specs.adapters[plan.adapter.adapter]
         forward = Forward(
             self._upstreams[config.upstream],
             self._resources.metrics.upstream(config.upstream),
-            self._proxy,
-            None if config.rewrite is None else compile_rewrite(config.rewrite, config.match.path),
+            of_rewrite(config.rewrite, parse_path(config.match.path)),
+            replayable=spec is None or plan.adapter is None or spec.safe(plan.adapter.config),
         )
-        if plan.adapter is None:
+        if spec is None or plan.adapter is None:
             return forward
-        spec = self._specs.adapters[plan.adapter.adapter]
         scope = AdapterScope(plan.name, config.upstream, _reader(plan.adapter.files))
         return Adapt(spec.build(plan.adapter.config, scope), forward)
 

@@ -12,13 +12,13 @@ from typing import Any
 from gateway.api.settings.document import Settings
 from gateway.edge.app import Edge
 from gateway.edge.body import BodyBudget, BodySweep
-from gateway.edge.receive import ListenRules
+from gateway.edge.receive import ListenRules, Receiver
 from gateway.edge.snapshot import Cell, LiveRoute, Snapshot
 from gateway.http.forwarded import ProxyRules
 from gateway.http.request_id import RequestIds
 from gateway.http.target import PathRules
 from gateway.routing.build import build_in_slices
-from gateway.routing.pattern import RouteMatch
+from gateway.routing.pattern import RouteMatch, of_route
 from gateway.routing.table import RouteTable
 from gateway.runtime.build import RouteBuilder, Specs
 from gateway.runtime.consumers import ConsumerTable
@@ -28,7 +28,8 @@ from gateway.runtime.resources import Resources
 from gateway.runtime.scope import World
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.metrics import LOG_DROPPED, Family, Report
-from gateway.upstream.upstream import Upstream
+from gateway.upstream.client import Upstream
+from gateway.upstream.sweep import Sweep
 
 log = logging.getLogger("sluicegate.runtime")
 
@@ -50,6 +51,7 @@ class Prepared:
     """A configuration that is ready to serve."""
 
     snapshot: Snapshot
+    consumers: ConsumerTable
     settings: Settings
     bound: dict[str, Bound]
     upstreams: dict[str, Upstream]
@@ -88,7 +90,8 @@ class WorkerPlane:
         self._specs = specs
         self._resources = Resources(workers)
         self._cell = Cell(self._resources.metrics)
-        self._sweep = BodySweep()
+        self._body_sweep = BodySweep()
+        self._upstream_sweep = Sweep(asyncio.get_running_loop())
         self._ids = RequestIds(os.urandom)
         self._budget = BodyBudget()
         self._bound: dict[str, Bound] = {}
@@ -110,7 +113,7 @@ class WorkerPlane:
     def app(self, listener: int) -> App:
         """The ASGI callable of the listener with this number; a configuration must be live."""
         while len(self._edges) <= listener:
-            self._edges.append(Edge(self._cell, self._rules(len(self._edges)), self._ids, self._sweep))
+            self._edges.append(Edge(self._cell, Receiver(self._rules(len(self._edges)), self._ids, self._body_sweep)))
         return self._edges[listener]
 
     def in_flight(self) -> int:
@@ -119,18 +122,18 @@ class WorkerPlane:
     async def prepare(self, delta: Delta) -> Prepared:
         slices = Slices()
         settings = delta.settings
-        proxy = ProxyRules.of(settings.proxy)
+        proxy = ProxyRules(settings.proxy.trusted, settings.proxy.header)
         upstreams = {name: one for name, one in self._upstreams.items() if name not in delta.gone_upstreams}
         fresh = frozenset(delta.upstreams.keys() - upstreams.keys())
         for name in fresh:
-            upstreams[name] = Upstream(name, delta.upstreams[name].config, workers=delta.workers)
+            upstreams[name] = Upstream(name, delta.upstreams[name].config, self._upstream_sweep, workers=delta.workers)
             await slices.breathe()
         world = World(settings, delta.issuers)
-        builder = RouteBuilder(self._resources, self._specs, world, proxy, upstreams)
+        builder = RouteBuilder(self._resources, self._specs, world, upstreams)
         bound = {name: one for name, one in self._bound.items() if name not in delta.gone_routes}
         for name, plan in delta.routes.items():
             route, needs = builder.route(plan)
-            bound[name] = Bound(RouteMatch.of(plan.config), route, needs)
+            bound[name] = Bound(of_route(plan.config), route, needs)
             await slices.breathe()
         unmatched, unmatched_needs = builder.unmatched(delta.unmatched)
         steps = build_in_slices((one.match, one.route) for one in bound.values())
@@ -160,7 +163,16 @@ class WorkerPlane:
         )
         changed = {name: plan.config for name, plan in delta.upstreams.items() if name not in fresh}
         return Prepared(
-            snapshot, settings, bound, upstreams, unmatched_needs, fresh, changed, access_log, delta.gone_routes
+            snapshot,
+            consumers,
+            settings,
+            bound,
+            upstreams,
+            unmatched_needs,
+            fresh,
+            changed,
+            access_log,
+            delta.gone_routes,
         )
 
     def commit(self, prepared: object) -> None:
@@ -170,9 +182,9 @@ class WorkerPlane:
         for name, config in prepared.reconfigured.items():
             prepared.upstreams[name].reconfigure(config)
         self._bound, self._upstreams, self._settings = prepared.bound, prepared.upstreams, prepared.settings
-        self._consumers = prepared.snapshot.consumers
+        self._consumers = prepared.consumers
         for number, edge in enumerate(self._edges):
-            edge.rules = self._rules(number)
+            edge.receiver.rules = self._rules(number)
         cell.current = prepared.snapshot
         if prepared.access_log is not self._access_log:
             self._retire_log(self._access_log)

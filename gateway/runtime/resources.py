@@ -22,8 +22,13 @@ class LoopClock:
     """The event loop's clock and the wall clock."""
 
     def __init__(self) -> None:
-        self.monotonic = asyncio.get_running_loop().time
-        self.time = time.time
+        self._monotonic = asyncio.get_running_loop().time
+
+    def monotonic(self) -> float:
+        return self._monotonic()
+
+    def time(self) -> float:
+        return time.time()
 
 
 class Resources:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from gateway.api.consumers import Limits
 from gateway.api.policy import Level
-from gateway.api.ports import Store, Tally
+from gateway.api.ports import Clock, Fetch, Store, Tally
 from gateway.api.settings.document import Settings
 from gateway.api.settings.issuer import IssuerConfig
 from gateway.compile.plan import PolicyPlan
@@ -43,8 +43,8 @@ class BuildScope:
         self.upstream = upstream
         self.level: Level = plan.level
         self.shadow = plan.config.mode == "shadow"
-        self.clock = resources.clock
-        self.fetch = resources.fetch
+        self.clock: Clock = resources.clock
+        self.fetch: Fetch = resources.fetch
         self.workers = resources.workers
         self.needs: set[str] = set()
         self._resources = resources
@@ -65,7 +65,7 @@ class BuildScope:
         return self._world.issuers[name]
 
     def tier(self, name: str) -> Limits:
-        return tier_limits(self._world.settings.tiers[name])
+        return self._world.settings.tiers[name].limits()
 
     def grants(self) -> Mapping[str, frozenset[str] | None]:
         granted = {role: table.get(self.route) for role, table in self._world.settings.roles.items()}

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.api.config import Block, Name, QuotaField, RateField
+from gateway.api.consumers import Limits
 
 
 def _network(text: str) -> str:
@@ -61,6 +62,11 @@ class LimitFigures(Block):
     """Requests in a calendar window, as in 1000000/month."""
     concurrency: Annotated[int, Field(ge=1)] | None = None
     """Most requests at a time."""
+
+    def limits(self) -> Limits:
+        """The figures as policies read them: a burst that is left out is one second's rate, at least 1."""
+        burst = self.burst if self.rate is None or self.burst is not None else max(1.0, self.rate.per_second)
+        return Limits(self.rate, burst, self.quota, self.concurrency)
 
 
 class TierConfig(LimitFigures):
