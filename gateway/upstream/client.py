@@ -1,0 +1,215 @@
+"""The client of one upstream: a target for each call, a connection, the call, and a second try where that is safe."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gateway.api.errors import Cause, RequestRefused, UpstreamError
+from gateway.api.messages import Body, Response, UpstreamRequest
+from gateway.api.settings.upstream import UpstreamConfig
+from gateway.upstream.balance import Balancer, LeastRequest, RoundRobin
+from gateway.upstream.connection import Connection, StaleConnection
+from gateway.upstream.dial import Tls
+from gateway.upstream.pool import Call, Pool, PoolSettings
+from gateway.upstream.resolve import Resolver
+from gateway.upstream.sweep import Sweep
+from gateway.upstream.tls import client_context
+from gateway.upstream.wire import write_head
+
+_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))  # RFC 9110 §9.2.2
+_ANTICIPATES_CONTENT = frozenset(("POST", "PUT", "PATCH"))  # RFC 9110 §8.6: an empty body of these has a length
+_CHUNKED = b"transfer-encoding: chunked\r\n"
+
+
+class Upstream:
+    """Calls one upstream over HTTP/1.1. Made, used and closed in one event loop; outlives configurations.
+
+    `workers` divides the figures of the configuration, which are for the machine.
+    """
+
+    def __init__(self, name: str, config: UpstreamConfig, sweep: Sweep, *, workers: int = 1) -> None:
+        self.name = name
+        self._sweep = sweep
+        self._time = sweep.loop.time
+        self._pools: dict[str, Pool] = {}
+        self._context_of: tuple[object, ssl.SSLContext] | None = None
+        self._balancer: Balancer[Pool]
+        self.reconfigure(config, workers=workers)
+
+    def reconfigure(self, config: UpstreamConfig, *, workers: int = 1) -> None:
+        """Apply another configuration: targets that stay keep their connections, those that go are retired.
+
+        Raises OSError when a file of `tls` is of no use; nothing has changed then.
+        """
+        context = self._context(config)
+        pools: dict[str, Pool] = {}
+        for target in config.targets:
+            parts = urlsplit(target.url)
+            host = parts.hostname or ""
+            encrypted = parts.scheme == "https"
+            settings = PoolSettings(
+                connections=max(1, -(-config.connections.max // workers)),
+                weight=target.weight,
+                host=_host_value(config.host, parts.netloc, encrypted),
+                tls=Tls(context, config.tls.server_name or host) if encrypted and context is not None else None,
+                idle_s=config.connections.idle,
+                connect_s=config.timeout.connect,
+                first_byte_s=config.timeout.first_byte,
+                idle_body_s=config.timeout.idle,
+                dns_refresh_s=config.dns.refresh,
+            )
+            pool = self._pools.get(target.url)
+            if pool is None:
+                resolver = Resolver(host, parts.port or (443 if encrypted else 80), config.dns.refresh)
+                pool = Pool(self.name, target.url, resolver, settings, self._sweep)
+            else:
+                pool.reconfigure(settings)
+            pools[target.url] = pool
+        gone = [pool for url, pool in self._pools.items() if url not in pools]
+        self._pools = pools
+        targets = list(pools.values())
+        self._only = targets[0] if len(targets) == 1 else None
+        self._balancer = RoundRobin(targets) if config.balance == "round_robin" else LeastRequest(targets)
+        for pool in gone:
+            pool.close()
+
+    def close(self) -> None:
+        """Retire: idle connections are closed at once, busy ones when their calls are done."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """Figures for each target by its URL; requests and errors only ever grow."""
+        return {url: pool.statistics() for url, pool in self._pools.items()}
+
+    async def send(self, request: UpstreamRequest, deadline: float, *, replayable: bool = False) -> Response:
+        """Send `request` to one of the targets; its answer, as soon as the head is there.
+
+        `deadline` is in the event loop's seconds and bounds everything up to the head. The first header field, Host, is
+        replaced as the configuration's `host` says. The answer's body is bytes when it arrived whole with its head, else
+        a Body to be read to its end or closed. A Body in `request` stays the caller's to close.
+
+        `replayable` says that the route's meaning allows to repeat what its method allows (RFC 9110 §9.2.2): only then
+        an idempotent request is sent a second time when a reused connection turns out to be closed.
+
+        Raises UpstreamError, whose `sent=False` guarantees that no byte of the request left; RequestRefused and
+        ClientGone as the request's body raises them, and RequestRefused for what cannot be written as HTTP.
+        Cancelling the call closes its connection.
+        """
+        method = request.method
+        body = request.body
+        rest: Body | None = None
+        left: int | None = 0
+        if body is None or isinstance(body, bytes):
+            content = body or b""
+        else:
+            # Before a connection is taken: slow callers hold none, and most bodies are whole with their first piece
+            content = await body.read()
+            left = None if body.length is None else body.length - len(content)
+            rest = body if content and left != 0 else None
+            if left and not content:
+                raise RequestRefused(400, "request.framing", "The body ended before its Content-Length.")
+        if rest is not None and left is None:
+            framing, content = _CHUNKED, _chunk(content)
+        elif content or method in _ANTICIPATES_CONTENT:
+            framing = b"content-length: %d\r\n" % (len(content) + (left or 0))
+        else:
+            framing = b""
+
+        pool = self._only or self._pick(())
+        tried: tuple[Pool, ...] = ()
+        stale: StaleConnection | None = None
+        while True:
+            try:
+                message = write_head(method, request.target, pool.host, request.headers, framing) + content
+            except ValueError as problem:
+                raise RequestRefused(400, "request.framing", "The request cannot be written as HTTP.") from problem
+            connection = None if stale is not None else pool.take()
+            if connection is None:
+                try:
+                    connection = await pool.acquire(Call(deadline, request.on_slow), fresh=stale is not None)
+                except UpstreamError as error:
+                    if stale is not None:
+                        error.sent = stale.sent
+                        raise
+                    tried = (*tried, pool)
+                    if error.cause is Cause.OVERLOAD or len(tried) == len(self._pools) or self._time() >= deadline:
+                        raise
+                    pool = self._pick(tried)
+                    continue
+            pool.requests += 1
+            answer = connection.call(request, message, self._time(), deadline)
+            if rest is not None:
+                connection.stream(self._sweep.loop.create_task(_stream(connection, rest, left)))
+            try:
+                return await answer
+            except StaleConnection as error:
+                if stale is not None or rest is not None or (error.sent and not (replayable and method in _IDEMPOTENT)):
+                    pool.errors += 1
+                    raise
+                stale = error
+            except UpstreamError:
+                pool.errors += 1
+                raise
+            except asyncio.CancelledError:
+                connection.leave(answer)
+                raise
+
+    def _pick(self, tried: tuple[Pool, ...]) -> Pool:
+        """A target, preferably one that can be reached and has a connection to give."""
+        now = self._time()
+        pick = self._balancer.pick
+        pool = (
+            pick(lambda pool: pool.available_at <= now and not pool.full and pool not in tried)
+            or pick(lambda pool: pool.available_at <= now and pool not in tried)
+            or pick(lambda pool: pool not in tried)
+        )
+        assert pool is not None, "an upstream has a target that was not tried"
+        return pool
+
+    def _context(self, config: UpstreamConfig) -> ssl.SSLContext | None:
+        """The TLS context, the same object while the configuration and the contents of its files are the same."""
+        if not any(target.url.startswith("https:") for target in config.targets):
+            return None
+        files = (config.tls.ca, config.tls.cert, config.tls.key)
+        identity = (config.tls, tuple(Path(file).read_bytes() for file in files if file is not None))
+        if self._context_of is None or self._context_of[0] != identity:
+            self._context_of = (identity, client_context(config.tls))
+        return self._context_of[1]
+
+
+async def _stream(connection: Connection, body: Body, left: int | None) -> None:
+    """Send the rest of a body as it arrives: `left` octets, or chunks when that is not known."""
+    try:
+        while left is None or left > 0:
+            piece = await body.read()
+            if left is not None:
+                left -= len(piece)
+                if left < 0 or not piece:
+                    raise RequestRefused(400, "request.framing", "The body's length differs from its Content-Length.")
+                await connection.write(piece)
+            elif piece:
+                await connection.write(_chunk(piece))
+            else:
+                await connection.write(b"0\r\n\r\n")
+                break
+        connection.sent()
+    except Exception as problem:
+        connection.fail(problem)
+
+
+def _chunk(piece: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
+def _host_value(host: str, authority: str, encrypted: bool) -> bytes | None:
+    """The Host to send; None: the caller's."""
+    if host == "client":
+        return None
+    # RFC 9110 §4.2.3: the default port is left out
+    return (authority.lower().removesuffix(":443" if encrypted else ":80") if host == "upstream" else host).encode(
+        "ascii"
+    )

@@ -1,0 +1,263 @@
+"""The connections to one target: which one a call gets, who waits, when another is opened. Decides at once, in O(1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
+from math import inf
+
+from gateway.api.errors import Cause, Stage, UpstreamError
+from gateway.upstream.connection import SLOW_S, Connection
+from gateway.upstream.dial import Tls, dial
+from gateway.upstream.resolve import Address, Resolver
+from gateway.upstream.sweep import Sweep
+
+PASSED_OVER_S = 1.0  # how long a target that could not be connected to is left out while another is there
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """A pool's parameters: `connections` is this worker's share; `host` the Host to send, None for the caller's."""
+
+    connections: int
+    weight: int
+    host: bytes | None
+    tls: Tls | None
+    idle_s: float
+    connect_s: float
+    first_byte_s: float
+    idle_body_s: float
+    dns_refresh_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who waits: until when, and what to tell when it takes long."""
+
+    deadline: float
+    on_slow: Callable[[], None] | None
+
+
+class Waiter:
+    """A call that waits for a connection."""
+
+    __slots__ = ("_limit", "_on_slow", "connection", "dialing", "due", "fresh", "upstream")
+
+    def __init__(self, pool: Pool, call: Call, now: float, *, fresh: bool) -> None:
+        self.connection: asyncio.Future[Connection] = pool.sweep.loop.create_future()
+        self.fresh = fresh  # only a connection opened for it will do
+        self.dialing = False
+        self.upstream = pool.upstream
+        self._limit = call.deadline
+        self._on_slow = call.on_slow
+        self.due = call.deadline if call.on_slow is None else min(call.deadline, now + SLOW_S)
+
+    def expire(self, now: float) -> None:
+        on_slow, self._on_slow = self._on_slow, None
+        if now < self._limit:
+            self.due = self._limit
+            if on_slow is not None:
+                on_slow()
+            return
+        self.due = inf
+        if self.dialing:
+            self.fail(Cause.TIMEOUT, "connect", "the deadline came before a connection")
+        else:
+            self.fail(Cause.OVERLOAD, "queue", "no connection became free in time")
+
+    def fail(self, cause: Cause, stage: Stage, detail: str) -> None:
+        if not self.connection.done():
+            error = UpstreamError(cause, stage, sent=False, upstream=self.upstream, detail=detail)
+            self.connection.set_exception(error)
+
+
+class Pool:
+    """Idle connections are used last in, first out, so that those not needed grow old and are closed.
+
+    Calls that find none wait in order; each is given what comes first, a connection that became free or one that
+    was opened for it or for another. Whoever cancels a call does not cancel the opening: the next call will use it.
+    """
+
+    def __init__(self, upstream: str, url: str, resolver: Resolver, settings: PoolSettings, sweep: Sweep) -> None:
+        self.upstream = upstream
+        self.url = url
+        self.sweep = sweep
+        self.available_at = 0.0  # while this is in the future, other targets are preferred
+        self.requests = 0
+        self.errors = 0
+        self._open = 0  # connections, those being opened included
+        self._waits = 0
+        self._resolver = resolver
+        self._idle: dict[Connection, None] = {}
+        self._all: set[Connection] = set()
+        self._waiters: OrderedDict[Waiter, None] = OrderedDict()
+        self._waiting = 0
+        self._dials: set[asyncio.Task[None]] = set()
+        self._dialed = 0
+        self._addresses: tuple[Address, ...] = ()
+        self._retired = False
+        self._apply(settings)
+
+    def reconfigure(self, settings: PoolSettings) -> None:
+        """New parameters for the living pool; with other TLS, connections are replaced as they become free."""
+        if settings.tls != self._settings.tls:
+            self._retire(list(self._all))
+        self._resolver.refresh_s = settings.dns_refresh_s
+        self._apply(settings)
+
+    def _apply(self, settings: PoolSettings) -> None:
+        self._settings = settings
+        self.weight = settings.weight
+        self.host = settings.host
+        self.first_byte_s = settings.first_byte_s
+        self.idle_body_s = settings.idle_body_s
+
+    @property
+    def load(self) -> int:
+        return len(self._all) - len(self._idle) + self._waiting
+
+    @property
+    def full(self) -> bool:
+        """No connection is idle and none may be opened: a call would wait for another to end."""
+        return self._open >= self._settings.connections and not self._idle
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            "open": len(self._all),
+            "idle": len(self._idle),
+            "opening": self._open - len(self._all),
+            "waiting": self._waiting,
+            "waits": self._waits,
+            "requests": self.requests,
+            "errors": self.errors,
+        }
+
+    def take(self) -> Connection | None:
+        """An idle connection that the upstream has not closed, the one used last."""
+        idle = self._idle
+        while idle:
+            connection = idle.popitem()[0]
+            if connection.usable():
+                return connection
+            connection.abort()
+        return None
+
+    async def acquire(self, call: Call, *, fresh: bool = False) -> Connection:
+        """Wait for a connection; `fresh` asks for one that no call has used.
+
+        Raises UpstreamError with sent=False: none became free (overload) or could be opened before the deadline.
+        """
+        waiter = Waiter(self, call, self.sweep.loop.time(), fresh=fresh)
+        self._waiting += 1
+        if fresh:
+            self._dial(waiter)
+        else:
+            self._waiters[waiter] = None
+            if self._open < self._settings.connections:
+                self._dial(waiter)
+            else:
+                self._waits += 1
+        self.sweep.add(waiter)
+        try:
+            return await waiter.connection
+        except asyncio.CancelledError:
+            given = waiter.connection
+            if given.done() and not given.cancelled() and given.exception() is None:
+                self.release(given.result())  # it came in the very turn in which the caller left
+            raise
+        finally:
+            self._waiting -= 1
+            self._waiters.pop(waiter, None)
+            self.sweep.waiting.discard(waiter)
+
+    def release(self, connection: Connection) -> None:
+        """A connection is free: the first that waits gets it."""
+        if connection.closed:
+            return
+        while self._waiters:
+            waiter = self._waiters.popitem(last=False)[0]
+            if not waiter.connection.done():
+                waiter.connection.set_result(connection)
+                return
+        if self._retired or connection.retiring or self._open > self._settings.connections:
+            connection.abort()
+            return
+        connection.idle_since = self.sweep.loop.time()
+        self._idle[connection] = None
+
+    def lost(self, connection: Connection) -> None:
+        """A connection ended: its place may go to one who waits."""
+        self._open -= 1
+        self._all.discard(connection)
+        self._idle.pop(connection, None)
+        self._dial_for_next()
+
+    def close(self) -> None:
+        """Retire: idle connections are closed now, the others when their calls and those waiting are done."""
+        self._retired = True
+        self._retire(list(self._all))
+
+    def _retire(self, connections: list[Connection]) -> None:
+        for connection in connections:
+            if connection in self._idle:
+                connection.abort()
+            else:
+                connection.retiring = True
+
+    def _dial_for_next(self) -> None:
+        if self._waiters and self._open < self._settings.connections:
+            waiter = next((each for each in self._waiters if not each.dialing), None)
+            if waiter is not None:
+                self._dial(waiter)
+
+    def _dial(self, waiter: Waiter) -> None:
+        waiter.dialing = True
+        self._open += 1
+        task = self.sweep.loop.create_task(self._open_connection(waiter), name=f"connect {self.url}")
+        self._dials.add(task)
+        task.add_done_callback(self._dials.discard)
+
+    async def _open_connection(self, waiter: Waiter) -> None:
+        settings = self._settings
+        self._dialed += 1
+        try:
+            connection = await dial(
+                self.upstream, self._resolver, settings.tls, settings.connect_s, self._dialed, partial(Connection, self)
+            )
+        except UpstreamError as error:
+            self._open -= 1
+            self.errors += 1
+            self.available_at = self.sweep.loop.time() + PASSED_OVER_S
+            if not waiter.connection.done():
+                waiter.connection.set_exception(error)
+            self._dial_for_next()
+            return
+        except BaseException:
+            self._open -= 1
+            raise
+        self.sweep.keep_house(self._keep_house)
+        if connection.closed:
+            waiter.fail(Cause.UNREACHABLE, "connect", "the upstream closed the connection at once")
+            return
+        self._all.add(connection)
+        connection.retiring = settings.tls != self._settings.tls
+        if waiter.fresh and not waiter.connection.done():
+            waiter.connection.set_result(connection)
+        else:
+            self.release(connection)
+
+    def _keep_house(self, now: float) -> bool:
+        """Close what was idle for too long, and what leads to an address that DNS no longer gives."""
+        oldest = now - self._settings.idle_s
+        for connection in list(takewhile(lambda each: each.idle_since <= oldest, self._idle)):
+            connection.abort()
+        self._resolver.refresh_nowait(now)
+        known = self._resolver.known
+        if known is not self._addresses:
+            self._addresses = known
+            self._retire([each for each in self._all if each.address not in known])
+        return bool(self._all)
