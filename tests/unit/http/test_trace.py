@@ -1,0 +1,34 @@
+"""traceparent (W3C Trace Context)."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.http.trace import TraceParent, parse_traceparent
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@pytest.mark.parametrize(
+    ("raw", "sampled"),
+    [
+        (f"00-{TRACE}-{PARENT}-01", True),
+        (f"00-{TRACE}-{PARENT}-00", False),
+        (f"00-{TRACE}-{PARENT}-fe", False),
+        (f"cc-{TRACE}-{PARENT}-03", True),
+        (f"cc-{TRACE}-{PARENT}-01-what-the-future", True),
+    ],
+)
+def test_good(raw: str, sampled: bool) -> None:
+    assert parse_traceparent(raw.encode()) == TraceParent(TRACE, PARENT, sampled)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "", TRACE, f"00-{TRACE}-{PARENT}", f"00-{TRACE}-{PARENT}-01-x", f"00-{TRACE}-{PARENT}-01-", f"ff-{TRACE}-{PARENT}-01", f"00-{'0' * 32}-{PARENT}-01", f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{PARENT}-01", f"00-{TRACE[1:]}-{PARENT}-01", f"cc-{TRACE}-{PARENT}-01x", f"0-{TRACE}-{PARENT}-01", f" 00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-01\n",
+    ],
+)  # fmt: skip
+def test_bad(raw: str) -> None:
+    assert parse_traceparent(raw.encode()) is None
