@@ -100,8 +100,9 @@ class Demands:
             return Lack.SCOPE
         if self.roles and self.roles.isdisjoint(roles):
             return Lack.ROLE
-        if any(not _holds(claim_at(claims, path), accepted) for path, accepted in self.claims):
-            return Lack.CLAIM
+        for path, accepted in self.claims:
+            if not _holds(claim_at(claims, path), accepted):
+                return Lack.CLAIM
         return None
 
 

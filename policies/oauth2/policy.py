@@ -26,6 +26,7 @@ _REPEATED = ((b"www-authenticate", REALM + b', error="invalid_request"'),)
 _INVALID = ((b"www-authenticate", REALM + b', error="invalid_token"'),)
 _SCHEME = b"bearer "
 _MAX_VALUE = len(_SCHEME) + MAX_TOKEN
+_NO_ROLES: frozenset[str] = frozenset()
 _FORBIDDEN = {
     Lack.SCOPE: ("oauth2.insufficient-scope", "The access token lacks a scope that this call needs."),
     Lack.ROLE: ("oauth2.missing-role", "The caller lacks a role that this call needs."),
@@ -100,7 +101,7 @@ class OAuth2(Authenticator):
         return answer
 
     def authorize(self, exchange: Exchange, principal: Principal) -> Response | None:
-        token_roles = roles_of(principal.claims) if self._reads_roles else frozenset()
+        token_roles = roles_of(principal.claims) if self._reads_roles else _NO_ROLES
         if self._demanding:
             roles = token_roles if principal.consumer is None else token_roles | principal.consumer.roles
             lack = self._demands.lack(principal.claims, principal.scopes, roles)
