@@ -67,10 +67,10 @@ def _text(value: object) -> str:
 
 def _write_object(writers: Writers, value: dict[str, Any], emit: Emit, start: str, end: str) -> None:
     emit(start)
-    for key, inner in value.items():
+    for number, (key, inner) in enumerate(value.items()):
         if key[:1] == "@":
             try:
-                emit(free_attribute(key[1:], inner))
+                emit(free_attribute(number, key[1:], inner))
             except Misfit as misfit:
                 misfit.path.append(key)
                 raise

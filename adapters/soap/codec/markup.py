@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import Final
-from zlib import crc32
 
 from adapters.soap.codec.errors import Misfit
 from adapters.soap.codec.patterns import NCNAME
@@ -51,8 +50,8 @@ def free_name(name: str) -> tuple[str, str]:
     return namespace, local
 
 
-def free_attribute(name: str, value: object) -> str:
-    """An attribute that no schema declares, with its namespace declared beside it."""
+def free_attribute(number: int, name: str, value: object) -> str:
+    """An attribute that no schema declares, with its namespace declared beside it; `number` tells it from its siblings."""
     namespace, local = split(name)
     if namespace == XML_NS:
         free_name(local)
@@ -61,7 +60,7 @@ def free_attribute(name: str, value: object) -> str:
         free_name(name)
         if not namespace and local == "xmlns":
             raise Misfit("is not a name that can be written here")
-        prefix = f"a{crc32(namespace.encode())}:" if namespace else ""
+        prefix = f"a{number}:" if namespace else ""
         declared = f' xmlns:{prefix[:-1]}="{escape_attribute(namespace)}"' if namespace else ""
     if type(value) is not str:
         raise Misfit("a string is expected")

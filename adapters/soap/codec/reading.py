@@ -177,6 +177,8 @@ class Readers:
     ) -> object:
         """An element whose xsi:type names another type than the declared one."""
         name = choices.get(kind)
+        if local_name(kind.name) == "Array" and split(kind.name)[0] in (SOAP_ENC_11, SOAP_ENC_12):
+            return declared.read(node, answer)  # says no more than the WSDL does
         if isinstance(kind, ComplexType) and kind.array_item is not None:
             return self.type(kind).read(node, answer)  # encoded arrays name their subtype at will
         if name is None:

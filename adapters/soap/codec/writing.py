@@ -122,10 +122,19 @@ class Writers:
         abstract = isinstance(kind, ComplexType) and kind.abstract
         own_name = local_name(kind.name)
         nillable = nil is not None
+        needed = (
+            []
+            if isinstance(kind, SimpleType)
+            else [attribute_keys(kind)[n] for n, a in kind.attributes.items() if a.required]
+        )
+        if needed:  # nil or not, required attributes are required (XSD 1.0 part 1 §3.4.4)
+            nil = None
 
         def write(value: object, emit: Emit) -> None:
             if value is None:
                 if nil is None:
+                    if nillable:
+                        raise Misfit(f'null needs its attributes beside it: {{"{needed[0]}": …, "{TEXT}": null}}')
                     raise Misfit("null is not allowed here; leave the member out")
                 emit(nil)
                 return
@@ -381,17 +390,14 @@ class Writers:
                 for key, inner in value.items():
                     if key[:1] == "@" and key not in known and wildcard.allows(split(key[1:])[0]):
                         used += 1
-                        self._write_free_attribute(key, inner, emit)
+                        try:
+                            emit(free_attribute(used, key[1:], inner))
+                        except Misfit as misfit:
+                            misfit.path.append(key)
+                            raise
             return used
 
         return write
-
-    def _write_free_attribute(self, key: str, value: object, emit: Emit) -> None:
-        try:
-            emit(free_attribute(key[1:], value))
-        except Misfit as misfit:
-            misfit.path.append(key)
-            raise
 
     def check_unknown(self, value: dict[str, object], known: set[str]) -> None:
         """Raise for a member that the schema does not know, unless such are dropped."""
