@@ -167,7 +167,7 @@ def _field_safe(text: str) -> bytes:
         return text.encode("ascii")
     core = text.strip(" ")
     lead = len(text) - len(text.lstrip(" "))
-    encoded = "%20" * lead + quote(core, safe=_KEPT, errors="replace") + "%20" * (len(text) - len(core) - lead)
+    encoded = "%20" * lead + quote(core, safe=_KEPT, errors="surrogatepass") + "%20" * (len(text) - len(core) - lead)
     return encoded.encode("ascii")
 
 

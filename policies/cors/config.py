@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.api.config import Duration, PolicyBlock
+from gateway.http.fields import is_token
 
 _ORIGIN = re.compile(r"https?://(\*\.)?([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 _DEFAULT_PORT = {"http": ":80", "https": ":443"}
 
 
@@ -25,8 +25,8 @@ def _origin(text: str) -> str:
 
 
 def _token(text: str) -> str:
-    if not _TOKEN.fullmatch(text):
-        raise ValueError("not a name")
+    if not is_token(text.encode()):
+        raise ValueError("not a header's name")
     return text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -10,9 +9,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from gateway.api.config import Block, PolicyBlock
 from gateway.api.placeholder import compile_template
+from gateway.http.fields import is_field_value, is_token
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
-_VALUE = re.compile(r"[\t -~\x80-\xff]*")  # RFC 9110 §5.5, in latin-1
 # RFC 9110 §7.6.1 and RFC 9112 §6: these belong to one connection, and the gateway writes its own
 _FRAMING = frozenset(
     (
@@ -32,7 +30,7 @@ _FRAMING = frozenset(
 
 
 def _name(text: str) -> str:
-    if not _TOKEN.fullmatch(text):
+    if not is_token(text.encode()):
         raise ValueError(f"'{text}' is not a header's name")
     if text.lower() in _FRAMING:
         raise ValueError(f"{text} belongs to a single connection; the gateway writes its own and none can be given")
@@ -42,8 +40,10 @@ def _name(text: str) -> str:
 
 
 def _value(text: str) -> str:
-    if not all(_VALUE.fullmatch(part) for part in compile_template(text).parts if isinstance(part, str)):
-        raise ValueError("not a header's value: it has no control characters and none beyond latin-1")
+    for part in compile_template(text).parts:
+        # fields are octets; those beyond ASCII are written as latin-1, as HTTP/1 always did (RFC 9110 §5.5)
+        if isinstance(part, str) and (max(part) > "\xff" or not is_field_value(part.strip(" \t").encode("latin-1"))):
+            raise ValueError("not a header's value: it has no control characters and none beyond latin-1")
     if text != text.strip(" \t") or not text:
         raise ValueError("a header's value is not empty and has no blanks at its ends; use remove to take it away")
     return text

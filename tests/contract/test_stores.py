@@ -1,0 +1,136 @@
+"""What every store must do, on every kind of store that there is."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gateway.api.errors import StoreError
+from gateway.stores.keys import Backend, scoped
+from gateway.stores.memory import MemoryStore
+from gateway.stores.open import KINDS, open_store
+from gateway.testing.clock import FakeClock
+from gateway.testing.store import RemoteStore
+
+OPENERS = {
+    "memory": lambda clock: MemoryStore(clock.monotonic),
+    "remote (testing kit)": RemoteStore,
+}
+
+
+@dataclass
+class Add:
+    """Adds to a counter; what a policy's own operation looks like."""
+
+    key: str
+    amount: int
+    ttl_s: float = 10.0
+    name: str = "add"
+    lua: str = ""
+
+    def keys(self) -> tuple[str, ...]:
+        return (self.key,)
+
+    def arguments(self) -> tuple[bytes | int | float, ...]:
+        return (self.amount, self.ttl_s)
+
+    def apply(self, table: Any, now: float) -> int:
+        total = (table.get(self.key) or 0) + self.amount
+        if total == 0:
+            table.delete(self.key)
+        else:
+            table.set(self.key, total, now + self.ttl_s)
+        return total
+
+    def parse(self, reply: Any) -> int:
+        return int(reply)
+
+
+@pytest.fixture(params=OPENERS)
+def store_and_clock(request):
+    clock = FakeClock()
+    return OPENERS[request.param](clock), clock
+
+
+def play(scenario, store_and_clock):
+    backend, clock = store_and_clock
+
+    async def run():
+        await scenario(scoped(backend, "policy"), clock)
+        await backend.close()
+
+    asyncio.run(run())
+
+
+def test_every_kind_that_can_be_opened_is_in_this_suite():
+    assert set(KINDS) <= set(OPENERS)
+    opened: Backend = open_store("memory", FakeClock())
+    assert isinstance(opened, MemoryStore)
+
+
+def test_what_is_put_is_there_until_its_end(store_and_clock):
+    async def scenario(store, clock):
+        assert await store.get("k") is None
+        await store.put("k", b"one", 5)
+        await store.put("k", b"two", 10)
+        clock.advance(9.9)
+        assert await store.get("k") == b"two"
+        clock.advance(0.1)
+        assert await store.get("k") is None
+
+    play(scenario, store_and_clock)
+
+
+def test_a_claim_is_for_the_first_alone(store_and_clock):
+    async def scenario(store, clock):
+        answers = await asyncio.gather(*(store.claim("k", b"%d" % n, 5) for n in range(20)))
+        assert answers.count(None) == 1
+        winner = b"%d" % answers.index(None)
+        assert set(answers) - {None} == {winner}
+        clock.advance(5)
+        assert await store.claim("k", b"next", 5) is None
+        assert await store.get("k") == b"next"
+
+    play(scenario, store_and_clock)
+
+
+def test_concurrent_operations_lose_nothing(store_and_clock):
+    async def scenario(store, clock):
+        totals = await asyncio.gather(*(store.run(Add("n", 1)) for _ in range(50)))
+        assert sorted(totals) == list(range(1, 51))
+        assert await store.run(Add("n", -50)) == 0
+        assert await store.run(Add("n", 3)) == 3
+        clock.advance(10)
+        assert await store.run(Add("n", 1)) == 1
+
+    play(scenario, store_and_clock)
+
+
+def test_namespaces_do_not_see_each_other(store_and_clock):
+    async def scenario(store, clock):
+        await store.within("a").put("k", b"a", 5)
+        await store.within("b").put("k", b"b", 5)
+        await store.within("a").run(Add("n", 1))
+        assert await store.within("a").get("k") == b"a"
+        assert await store.within("b").get("k") == b"b"
+        assert await store.get("k") is None
+        assert await store.within("b").run(Add("n", 5)) == 5
+
+    play(scenario, store_and_clock)
+
+
+def test_a_remote_store_that_is_down_says_so():
+    async def scenario():
+        remote = RemoteStore(FakeClock())
+        store = scoped(remote, "policy")
+        await store.put("k", b"v", 5)
+        remote.down = True
+        for operation in (store.get("k"), store.put("k", b"v", 1), store.claim("k", b"v", 1), store.run(Add("k", 1))):
+            with pytest.raises(StoreError):
+                await operation
+        remote.down = False
+        assert await store.get("k") == b"v"
+        assert remote.operations == 6
+
+    asyncio.run(scenario())
