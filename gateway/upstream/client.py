@@ -124,7 +124,9 @@ class Upstream:
         stale: StaleConnection | None = None
         while True:
             try:
-                message = write_head(method, request.target, pool.host, request.headers, framing) + content
+                message = write_head(method, request.target, pool.host, request.headers, framing)
+                if content:
+                    message += content
             except ValueError as problem:
                 raise RequestRefused(400, "request.framing", "The request cannot be written as HTTP.") from problem
             connection = None if stale is not None else pool.take()

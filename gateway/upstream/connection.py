@@ -217,7 +217,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             if self._answer is not None:
-                self._read_answer(data)
+                self._read_answer(data, self._answer)
             elif self._body is not None:
                 self._read_body(data, self._body)
             else:
@@ -240,10 +240,9 @@ class Connection(asyncio.Protocol):
 
     # -- reading
 
-    def _read_answer(self, data: bytes) -> None:
+    def _read_answer(self, data: bytes, answer: asyncio.Future[Response]) -> None:
         if self._partial is not None:
-            self._partial += data
-            data = bytes(self._partial) if HEAD_END in self._partial[max(0, self._scanned - 3) :] else b""
+            data = self._joined(self._partial, data)
         while True:
             end = data.find(HEAD_END, 0, MAX_HEAD + 4)
             if end < 0:
@@ -262,45 +261,55 @@ class Connection(asyncio.Protocol):
             if not rest:
                 return
             data = rest
-        self._partial = None
         self._on_slow = None
-        self._alive = alive
-        sending = self._sending
-        if sending is not None:  # the answer came first: it goes on, the request does not (RFC 9112 §9.5)
-            self._alive = False
+        self._alive = alive and self._sending is None
+        if self._sending is not None:  # the answer came first: it goes on, the request does not (RFC 9112 §9.5)
+            self._sending.cancel()
             self._sending = None
-            sending.cancel()
-        if length >= 0:
-            self._left = length - len(rest)
-            if self._left <= 0:
-                self._give(status, headers, rest if not self._left else rest[:length], clean=not self._left)
-                return
-        elif length == CHUNKED:
+        if length == CHUNKED:
             chunks = ChunkDecoder()
-            body = chunks.feed(rest)
-            if chunks.rest is not None:
-                self._give(status, headers, body, clean=not chunks.rest)
+            rest = chunks.feed(rest)
+            if chunks.rest is None:
+                self._chunks = chunks
+                self._give_stream(answer, status, headers, None, rest)
                 return
-            self._chunks = chunks
-            rest = body
-        else:
+            left = -len(chunks.rest)
+        elif length == UNTIL_CLOSE:
             self._left = UNTIL_CLOSE
-        self._body = stream = AnswerBody(self, length if length >= 0 else None)
-        answer, self._answer = self._answer, None
-        self.due = inf
-        if rest:
-            stream.put(rest)
-        if answer is None or answer.done():  # the caller left in this very turn
-            stream.close()
+            self._give_stream(answer, status, headers, None, rest)
+            return
         else:
-            answer.set_result(Response(status, headers, stream))
+            left = length - len(rest)
+            if left > 0:
+                self._left = left
+                self._give_stream(answer, status, headers, length, rest)
+                return
+            if left:
+                rest = rest[:length]
+        # the answer is here, whole
+        self._answer = None
+        self._end(clean=not left)
+        if not answer.done():
+            answer.set_result(Response(status, headers, rest))
 
-    def _give(self, status: int, headers: Headers, body: bytes, *, clean: bool) -> None:
-        """The answer is here, whole."""
-        answer, self._answer = self._answer, None
-        self._end(clean)
-        if answer is not None and not answer.done():
+    def _give_stream(
+        self, answer: asyncio.Future[Response], status: int, headers: Headers, length: int | None, beginning: bytes
+    ) -> None:
+        """Give the answer while its body is still arriving."""
+        self._answer = None
+        self._body = body = AnswerBody(self, length)
+        self.due = inf
+        if beginning:
+            body.put(beginning)
+        if answer.done():  # the caller left in this very turn
+            body.close()
+        else:
             answer.set_result(Response(status, headers, body))
+
+    def _joined(self, partial: bytearray, data: bytes) -> bytes:
+        """What came of the head so far with `data`, but nothing while it has no end."""
+        partial += data
+        return bytes(partial) if partial.find(HEAD_END, max(0, self._scanned - 3)) >= 0 else b""
 
     def _keep_partial(self, data: bytes) -> None:
         partial = self._partial
@@ -334,26 +343,24 @@ class Connection(asyncio.Protocol):
 
     def _end(self, clean: bool) -> None:
         """The answer ended. Extra octets after it end the connection; the answer itself is good."""
-        if clean and self._alive and not self.retiring and not self._transport.get_write_buffer_size():
-            self._settle()
-            self._fresh = False
-            if self._paused:  # TLS may deliver what it had decrypted after the pause
-                self.resume()
-            self._home.release(self)
-        else:
+        if not (clean and self._alive) or self.retiring or self._transport.get_write_buffer_size():
             self.abort()
+            return
+        self._settle()
+        self._fresh = False
+        if self._paused:  # TLS may deliver what it had decrypted after the pause
+            self.resume()
+        self._home.release(self)
 
     def _settle(self) -> None:
         self._home.sweep.waiting.discard(self)
-        self.due = inf
-        self._on_slow = None
+        if self._partial is not None or self._interim:
+            self._partial = None
+            self._scanned = self._interim = 0
         self._chunks = None
-        self._partial = None
-        self._scanned = 0
-        self._interim = 0
-        sending, self._sending = self._sending, None
-        if sending is not None:
-            sending.cancel()
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
 
     def _broke(self, detail: str) -> None:
         if self._answer is None:

@@ -32,24 +32,32 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: .*)?", re.DOTA
 _STATUS_START = b"HTTP/1."
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _FRAMING = RESPONSE_HOP | {b"content-length"}
+_METHODS = {name: name.encode() for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_MAX_NAMES = 2048
+_MAX_NAME = 64
+_plain: dict[bytes, bytes] = {}  # spellings seen, tokens all and none about framing, and their lower case
 
 
 class Violation(Exception):
     """The upstream broke HTTP. The text says which rule, and holds nothing that the upstream sent."""
 
 
-def write_head(method: str, target: bytes, host: bytes | None, headers: Headers, framing: bytes) -> bytes:
+def write_head(method: str, target: bytes, host: bytes | None, headers: Headers, framing: bytes = b"") -> bytes:
     """A request's head. `host` replaces the value of the first of `headers`, which is Host; None keeps it.
 
     `framing` is the Content-Length or Transfer-Encoding line with its CRLF, or nothing. Raises ValueError when a value
     would break out of its line: no policy and no adapter can make two requests out of one.
     """
-    lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (method.encode("ascii"), target, headers[0][1] if host is None else host)]
+    if host is None:
+        host = headers[0][1]
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (_METHODS.get(method) or method.encode("ascii"), target, host)]
     lines += map(b": ".join, headers[1:])
-    head = b"\r\n".join(lines)
-    if len(head) - len(head.translate(None, CONTROLS)) != 2 * len(lines) or b" " in target:
+    lines.append(framing)
+    head = b"%b\r\n" % b"\r\n".join(lines)
+    # each line ends in CRLF, so does the request line, and so does `framing` or else the empty line that it makes
+    if len(head) - len(head.translate(None, CONTROLS)) != 2 * (len(lines) + bool(framing) + 1) or b" " in target:
         raise ValueError("a control character, or a space in the target, of a request's head")
-    return b"%b\r\n%b\r\n" % (head, framing)
+    return head
 
 
 def read_head(head: bytes, to_head: bool) -> Head:
@@ -63,68 +71,66 @@ def read_head(head: bytes, to_head: bool) -> Head:
     if len(lines) > MAX_FIELDS + 1:
         raise Violation(f"more than {MAX_FIELDS} header fields")
     status, persistent = _status(lines[0])
-    closes = keeps = False
     headers = Headers()
-    length: int | None = None
-    chunked = named = False
+    add = headers.append
+    plain = _plain.get  # most fields are settled by this one look-up
+    length: bytes | None = None
+    coding: bytes | None = None
+    connection: bytes | None = None
     for line in lines[1:]:
         spelling, colon, value = line.partition(b":")
-        name = _field_name(spelling)
         if not colon:
             raise Violation("a header line without a colon")
         value = value.strip(b" \t")
-        if name in _FRAMING:
-            if name == b"content-length":
-                # RFC 9112 §6.3 rule 5 allows to repair equal ones; two lengths are never a sound upstream
-                if length is not None:
-                    raise Violation("two Content-Length fields")
-                if not value.isdigit() or len(value) > 18:
-                    raise Violation("a Content-Length that is no number")
-                length = int(value)
-            elif name == b"transfer-encoding":
-                # RFC 9112 §6.1: we send no TE, so chunked is the only coding that may come, and once
-                if chunked or value.lower() != b"chunked":
-                    raise Violation("a Transfer-Encoding other than chunked")
-                chunked = True
-                continue
-            elif name == b"connection":
-                options = value.lower()
-                if options == b"close":
-                    closes = True
-                elif options == b"keep-alive":
-                    keeps = True
-                else:
-                    tokens = {option.strip(b" \t") for option in options.split(b",")}
-                    closes = closes or b"close" in tokens
-                    keeps = keeps or b"keep-alive" in tokens
-                    named = True
-                    headers.append((name, value))
-                continue
-            else:
-                continue
-        headers.append((name, value))
-    if named:
-        headers = strip_response(headers)
-    alive = (persistent or keeps) and not closes  # RFC 9112 §9.3
+        name = plain(spelling)
+        if name is not None:
+            add((name, value))
+            continue
+        name = _framing(spelling)
+        if name is None:
+            add((_learn(spelling), value))
+        elif name == b"content-length":
+            # RFC 9112 §6.3 rule 5 allows to repair equal ones; two lengths are never a sound upstream
+            if length is not None:
+                raise Violation("two Content-Length fields")
+            length = value
+            add((name, value))
+        elif name == b"transfer-encoding":
+            coding = value if coding is None else coding + b"," + value
+        elif name == b"connection":
+            connection = value if connection is None else connection + b"," + value
+    # RFC 9112 §9.3
+    if connection is None:
+        alive = persistent
+    else:
+        closes, keeps, names_fields = _options(connection)
+        alive = not closes and (persistent or keeps)
+        if names_fields:
+            add((b"connection", connection))
+            headers = strip_response(headers)
     # RFC 9112 §6.3, in its order
-    if chunked and (length is not None or not persistent):
-        raise Violation("Transfer-Encoding beside Content-Length, or in an HTTP/1.0 answer")  # RFC 9112 §6.1
-    if status < 200:
-        if chunked or length:
-            raise Violation("an interim answer with a body")
-        return status, headers, 0, alive
-    if status == 204:
-        if chunked or length is not None:  # RFC 9110 §8.6: neither may be there; what follows cannot be trusted
-            headers.remove_all(b"content-length")
-            alive = alive and not chunked and not length
-        return status, headers, 0, alive
-    if to_head or status == 304:
-        return status, headers, 0, alive
-    if chunked:
-        return status, headers, CHUNKED, alive
-    if length is not None:
-        return status, headers, length, alive
-    return status, headers, UNTIL_CLOSE, False
+    if coding is not None:
+        # §6.1: we send no TE, so chunked is the only coding that may come, and only once, to HTTP/1.1
+        if coding.lower() != b"chunked":
+            raise Violation("a Transfer-Encoding other than chunked")
+        if length is not None or not persistent:
+            raise Violation("Transfer-Encoding beside Content-Length, or in an HTTP/1.0 answer")
+        body = CHUNKED
+    elif length is not None:
+        if not length.isdigit() or len(length) > 18:
+            raise Violation("a Content-Length that is no number")
+        body = int(length)
+    else:
+        body = UNTIL_CLOSE
+    if status >= 200 and status not in (204, 304) and not to_head:
+        return status, headers, body, alive and body != UNTIL_CLOSE
+    if status < 200 and body not in (0, UNTIL_CLOSE):
+        raise Violation("an interim answer with a body")
+    if status == 204 and body != UNTIL_CLOSE:
+        # RFC 9110 §8.6, RFC 9112 §6.1: neither field may be there; what follows the head cannot be trusted
+        headers.remove_all(b"content-length")
+        alive = alive and body == 0
+    return status, headers, 0, alive
 
 
 def check_beginning(head: bytes | bytearray, scanned: int) -> None:
@@ -146,9 +152,26 @@ def _status(line: bytes) -> tuple[int, bool]:
     return int(match[2]), match[1] != b"0"
 
 
-@lru_cache(maxsize=2048)
-def _field_name(spelling: bytes) -> bytes:
+@lru_cache(maxsize=256)
+def _framing(spelling: bytes) -> bytes | None:
+    """The lower case of a name that is about framing or this hop only, else None."""
+    name = spelling.lower()
+    return name if name in _FRAMING else None
+
+
+@lru_cache(maxsize=256)
+def _options(connection: bytes) -> tuple[bool, bool, bool]:
+    """Whether Connection says close, says keep-alive, names something else (RFC 9110 §7.6.1)."""
+    options = {option.strip(b" \t").lower() for option in connection.split(b",")}
+    return b"close" in options, b"keep-alive" in options, not options <= {b"close", b"keep-alive", b""}
+
+
+def _learn(spelling: bytes) -> bytes:
+    """The lower case of a field name that was not seen before."""
     if _TOKEN.fullmatch(spelling) is None:
         # RFC 9112 §5.2, §5.1: folded lines, and space before the colon, which others read differently
         raise Violation("obsolete line folding" if spelling[:1] in (b" ", b"\t") else "a header name that is no token")
-    return spelling.lower()
+    name = spelling.lower()
+    if len(_plain) < _MAX_NAMES and len(spelling) <= _MAX_NAME:
+        _plain[spelling] = name
+    return name
