@@ -1,0 +1,105 @@
+"""Numbers between JSON and COBOL: exact integers scaled by a power of ten. Knows no bytes.
+
+A number that does not fit raises Misfit with a reason in words; nothing is ever rounded unless told so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Context, Decimal
+from typing import Final
+
+_EXACT: Final = Context(prec=120)  # beyond any sum of digits that the checks below let through
+multiply = _EXACT.multiply
+_WRITTEN = re.compile(r"[+-]?(\d{1,60}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII)
+_FARTHEST = 100  # powers of ten; the largest item has 38 digits, a float 76
+
+
+class Misfit(Exception):
+    """A value that its field cannot hold, or bytes that are no value of the field; the reason is for people."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def as_number(value: object) -> int | Decimal:
+    """What JSON gave as an exact number. Raises Misfit for anything that is none, floats of Python included."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if not _WRITTEN.fullmatch(value):
+            raise Misfit("a number is expected, not this text")
+        value = Decimal(value)
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise Misfit("a finite number is expected")
+        if value and not -_FARTHEST < value.adjusted() < _FARTHEST:
+            raise Misfit("the number does not fit")
+        return value
+    raise Misfit(f"a number is expected, not {json_type(value)}")
+
+
+def json_type(value: object) -> str:
+    """The JSON name of a value's type, for messages."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    return {str: "a string", dict: "an object", list: "an array", float: "a binary float"}.get(type(value), "a number")
+
+
+def scaled(value: object, scale: int) -> int:
+    """The integer that stands for `value` with `scale` decimal places. Raises Misfit when places would be lost."""
+    number = as_number(value)
+    if isinstance(number, int):
+        if scale >= 0:
+            return number * int(10**scale)
+        whole, rest = divmod(number, int(10**-scale))
+    else:
+        moved = _EXACT.scaleb(number, scale)
+        if moved and moved.adjusted() > 60:
+            raise Misfit("the number does not fit")
+        whole = int(moved)
+        rest = int(whole != moved)
+    if rest:
+        raise Misfit(
+            f"the number has more than {scale} decimal places"
+            if scale > 0
+            else "the number is not a multiple of the field's unit"
+            if scale
+            else "a whole number is expected"
+        )
+    return whole
+
+
+def truncated(value: object, scale: int, digits: int, signed: bool) -> int:
+    """What MOVE would keep of `value`: low places and high digits are cut off, an unsigned field loses the sign."""
+    number = as_number(value)
+    kept = abs(int(_EXACT.scaleb(Decimal(number), scale))) % int(10**digits)
+    return -kept if signed and number < 0 else kept
+
+
+def text_of(value: int, scale: int) -> str:
+    """The integer with its decimal point written: 1230 and 2 give 12.30."""
+    if scale <= 0:
+        return str(value * int(10**-scale))
+    digits = f"{abs(value):0{scale + 1}d}"
+    return f"{'-' if value < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"
+
+
+def presenter(scale: int, digits: int, style: str) -> tuple[str, Callable[[int], object] | None]:
+    """How a decoded integer is shown: `plain` (the integer), `decimal`, `power` or `text`, and the function for it.
+
+    auto gives a JSON number where the picture has at most 15 digits (what a double holds), else a string.
+    """
+    if style == "string" or (style == "auto" and digits > 15):
+        return "text", lambda value: text_of(value, scale)
+    if scale > 0:
+        unit = Decimal(1).scaleb(-scale)
+        return "decimal", lambda value: multiply(value, unit)
+    if scale < 0:
+        factor = 10**-scale
+        return "power", lambda value: value * factor
+    return "plain", None

@@ -1,0 +1,266 @@
+"""The codec: records of one layout to JSON values and back, one at a time or as a stream. Thread-safe, no I/O of its own.
+
+codec = RecordCodec(read_copybook(Path("customer.cpy")), Options(codepage="cp1047"))
+value = codec.decode(record)
+assert codec.encode(value) == record
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import CopybookError, RecordError
+from ..model import Item, Layout
+from ..options import Options
+from .codepages import CodePage, code_page
+from .framing import Source, Stream, blocked, framed, records
+from .plan.decoding import Decode, compile_decode, compile_discriminator, discriminator_value
+from .plan.encoding import Encode, compile_encode
+from .plan.reading import is_number
+from .shape import Node, Shaper, chosen_records, find_item
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPlan:
+    """One record type, compiled. `key` is its name in JSON when there are several."""
+
+    item: Item
+    node: Node
+    key: str
+    decode: Decode
+    encode: Encode
+
+
+class RecordCodec:
+    """Compiled once; raises CopybookError (or LookupError, ValueError for a code page) when layout and options do not fit.
+
+    With several record types a value is an object with one member, named like the record.
+    """
+
+    def __init__(self, layout: Layout, options: Options) -> None:
+        self.layout = layout
+        self.options = options
+        self.page: CodePage = code_page(options.codepage)
+        chosen = chosen_records(layout, options)
+        self.types = [item.name.upper() for item in chosen]
+        used: set[tuple[str, str, str]] = {
+            one for one in options.select if one[2].upper() in self.types and len(chosen) > 1
+        }
+        self.plans = [self._plan(item, used) for item in chosen]
+        if unused := [one for one in options.select if one not in used]:
+            name, value, group = unused[0]
+            raise CopybookError(f"select {name}={value}:{group}: no alternative named {group} is there")
+        self.longest = max(plan.item.total for plan in self.plans)
+        self._pick = self._picker() if len(self.plans) > 1 else None
+        self._length: Item | None = None
+        if options.record_format.kind == "length":
+            self._length = self._length_field(options.record_format.field)
+
+    def _plan(self, item: Item, used: set[tuple[str, str, str]]) -> RecordPlan:
+        shaper = Shaper(item, self.options, plain=self.layout.plain)
+        node = shaper.shape()
+        used |= shaper.used
+        return RecordPlan(
+            item,
+            node,
+            node.key or "record",
+            compile_decode(node, self.options, self.page),
+            compile_encode(node, self.options, self.page),
+        )
+
+    def _picker(self) -> Callable[[bytes], RecordPlan]:
+        selects = [one for one in self.options.select if one[2].upper() in self.types]
+        names = {name.upper() for name, _, _ in selects}
+        if len(names) != 1:
+            raise CopybookError("select: record types are told apart by one field")
+        item = self._constant_item(selects[0][0], [plan.item for plan in self.plans])
+        read = compile_discriminator(item, self.options, self.page)
+        by_value = {
+            discriminator_value(item, value, self.options): self.plans[self.types.index(group.upper())]
+            for _, value, group in selects
+            if value != "*"
+        }
+        otherwise = next(
+            (self.plans[self.types.index(group.upper())] for _, value, group in selects if value == "*"), None
+        )
+
+        def pick(record: bytes) -> RecordPlan:
+            plan = by_value.get(read(record), otherwise)
+            if plan is None:
+                raise RecordError("a value for which no record type is selected", field=item.path, offset=item.offset)
+            return plan
+
+        return pick
+
+    def _constant_item(self, name: str, records_of: list[Item]) -> Item:
+        problem: CopybookError | None = None
+        for record in records_of:
+            try:
+                item = find_item(record, name)
+            except CopybookError as exc:
+                problem = problem or exc
+                continue
+            if any(other.occurs and other.occurs.depending and other.offset < item.offset for other in record.walk()):
+                raise CopybookError(
+                    f"{name}: its place depends on a table before it",
+                    line=item.line,
+                    column=item.column,
+                    file=item.file,
+                )
+            return item
+        assert problem is not None, "there is at least one record"
+        raise problem
+
+    def _length_field(self, name: str) -> Item:
+        item = self._constant_item(name, [plan.item for plan in self.plans])
+        if not is_number(item, self.options) or (item.picture and item.picture.scale):
+            raise CopybookError(
+                f"{name}: the length field must be an integer", line=item.line, column=item.column, file=item.file
+            )
+        return item
+
+    # One record, without framing
+
+    def decode(self, record: bytes) -> Any:
+        """The value of one record. Raises RecordError."""
+        if self.options.record_format.kind == "fixed" and len(record) != self.longest and not self.options.lenient:
+            raise RecordError(
+                f"the record has {len(record)} bytes, the layout {self.longest}", offset=min(len(record), self.longest)
+            )
+        return self._decoded(record)[0]
+
+    def _decoded(self, record: bytes) -> tuple[Any, int]:
+        if self._pick is None:
+            return self.plans[0].decode(record)
+        plan = self._pick(record)
+        value, end = plan.decode(record)
+        return {plan.key: value}, end
+
+    def encode(self, value: Any) -> bytes:
+        """The bytes of one record; a fixed one has the layout's longest length. Raises RecordError."""
+        record = self._encoded(value)
+        if self.options.record_format.kind == "fixed":
+            return record.ljust(self.longest, self.page.blank)
+        return record
+
+    def _encoded(self, value: Any) -> bytes:
+        plan, inner = self.plans[0], value
+        if self._pick is not None:
+            if (
+                type(value) is not dict
+                or len(value) != 1
+                or (plan_of := {one.key: one for one in self.plans}.get(next(iter(value)))) is None
+            ):
+                raise RecordError(f"an object with one member is expected: {', '.join(one.key for one in self.plans)}")
+            plan, inner = plan_of, value[plan_of.key]
+        if self._length is None:
+            return plan.encode(inner)
+        return self._with_length(plan, inner)
+
+    def _with_length(self, plan: RecordPlan, value: Any) -> bytes:
+        """A length that is not given is filled in; one that is given must be right."""
+        keys = _keys_to(plan.node, self._length)
+        given = _at(value, keys)
+        record = plan.encode(value if given is not None else _put(value, keys, 0))
+        length = str(len(record))
+        if given is None:
+            return plan.encode(_put(value, keys, int(length)))
+        if str(given).lstrip("0") != length:
+            assert self._length is not None, "checked by the caller"
+            raise RecordError(
+                f"the length field must say {length}",
+                field=self._length.path,
+                offset=self._length.offset,
+                pointer="".join(f"/{key}" for key in keys),
+            )
+        return record
+
+    # Streams
+
+    def read(self, source: Source) -> Iterator[Any]:
+        """The values of all records, one after the other. RecordError carries record number and position."""
+        number = 0
+        stream = Stream(source)
+        walk = self._walk if self.options.record_format.kind == "odo" else self._framed
+        try:
+            for value in walk(stream):
+                number += 1
+                yield value
+        except RecordError as exc:
+            exc.record, exc.position = number + 1, stream.position
+            raise
+
+    def _walk(self, stream: Stream) -> Iterator[Any]:
+        """Records that end where their fields do; the window shows the longest one, or what is left."""
+        while there := stream.have(self.longest):
+            value, end = self._decoded(stream.buffer[stream.place : stream.place + min(there, self.longest)])
+            yield value
+            stream.place += end
+
+    def _framed(self, stream: Stream) -> Iterator[Any]:
+        length_of = None
+        if self._length is not None:
+            length_of = (
+                self._length.offset + self._length.size,
+                compile_discriminator(self._length, self.options, self.page),
+            )
+        start = stream.position
+        for record in records(stream, self.options.record_format, self.longest, self.page, length_of):
+            try:
+                value = self._decoded(record)[0]
+            except RecordError:
+                stream.place -= stream.position - start  # the fault is the record's: point at its start
+                raise
+            yield value
+            start = stream.position
+
+    def write(self, values: Iterable[Any]) -> Iterator[bytes]:
+        """The bytes of all records with their framing, in pieces. RecordError carries the record number."""
+        pieces = self._pieces(values)
+        return blocked(pieces) if self.options.record_format.kind == "bdw" else pieces
+
+    def _pieces(self, values: Iterable[Any]) -> Iterator[bytes]:
+        form = self.options.record_format
+        if form.kind == "bdw":
+            form = type(form)("rdw")
+        for number, value in enumerate(values, 1):
+            try:
+                yield framed(self.encode(value), form, self.page)
+            except RecordError as exc:
+                exc.record = number
+                raise
+
+
+def _keys_to(node: Node, item: Item | None) -> list[str]:
+    """The members that lead from a record's value to one item."""
+    for member in node.members:
+        if isinstance(member, Node) and item is not None:
+            if member.item is item:
+                return [member.key or ""]
+            if member.item in _above(item):
+                return [member.key or "", *_keys_to(member, item)]
+    raise CopybookError("length: the field is not a member of the record")
+
+
+def _above(item: Item) -> list[Item]:
+    found = []
+    while item.parent is not None:
+        item = item.parent
+        found.append(item)
+    return found
+
+
+def _at(value: Any, keys: list[str]) -> Any:
+    for key in keys:
+        value = value.get(key) if type(value) is dict else None
+    return value
+
+
+def _put(value: Any, keys: list[str], new: object) -> Any:
+    """A copy of `value` with one member set; what is no object stays, for the plan to refuse."""
+    if type(value) is not dict:
+        return value
+    key, *rest = keys
+    return {**value, key: _put(value.get(key, {}), rest, new) if rest else new}
