@@ -9,7 +9,7 @@ from policies.ip_allow import policy as module
 from policies.ip_allow.config import IpAllowConfig
 
 
-def gate(scope=None, **config):
+def gate(scope=None, /, **config):
     return POLICY.build(IpAllowConfig(**config), scope or FakeScope(policy="ip_allow"))
 
 
