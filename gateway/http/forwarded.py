@@ -39,7 +39,7 @@ _CLAIMS = (
 # What a trusted proxy says beside the fields that it is said to write is believed as far as nothing contradicts it
 _OF_TRUSTED: dict[ForwardedHeader, frozenset[bytes]] = {
     "none": _CLAIMS - _CERTIFICATES,
-    "forwarded": _CLAIMS - _CERTIFICATES - {b"forwarded"},
+    "forwarded": _CLAIMS - _CERTIFICATES,
     "x-forwarded-for": _SET | {b"forwarded"},
 }
 
@@ -53,16 +53,18 @@ class Caller(NamedTuple):
 
     client: str  # address; "" when the connection is a Unix socket and nobody said more
     scheme: str  # http or https, as the caller used it
-    authority: bytes  # the host that the caller asked for, as sent: for what upstreams are told, not for routing
+    authority: bytes  # the host that the caller asked for, as sent: the argument, or what a trusted proxy says it was
     trusted: bool  # the connection comes from a trusted proxy
 
 
 class _Hop(NamedTuple):
-    """What one proxy said of whom it heard from; rightmost is the proxy next to us."""
+    """How a proxy says that it was asked; empty: it says nothing."""
 
-    address: str | None  # None: hidden or malformed
     scheme: bytes
     host: bytes
+
+
+_NOTHING_SAID = _Hop(b"", b"")
 
 
 class ProxyRules:
@@ -93,39 +95,59 @@ class ProxyRules:
         return self._through_proxy(headers, _canonical(peer) or "", scheme, authority)
 
     def _through_proxy(self, headers: Headers, peer: str, scheme: str, authority: bytes) -> Caller:
+        dropped = _OF_TRUSTED[self._header]
+        said: dict[bytes, bytes] = {}
+        kept = []
+        for field in headers:
+            if field[0] in dropped:
+                # RFC 9110 §5.3: fields of one name are one list
+                said[field[0]] = b"%b, %b" % (said[field[0]], field[1]) if field[0] in said else field[1]
+            else:
+                kept.append(field)
+        headers[:] = kept
         chain: list[bytes] = []
-        hops: Sequence[_Hop] = ()
+        hop = _NOTHING_SAID
         if self._header == "x-forwarded-for":
-            hops = _x_hops(headers)
-            chain = split_list(b",".join(headers.get_all(b"x-forwarded-for")))
+            chain = split_list(said.get(b"x-forwarded-for", b""))
+            client, at = self._rightmost_untrusted([_address(address) for address in chain], peer)
+            hop = _Hop(
+                _beside(said.get(b"x-forwarded-proto", b""), at, len(chain)),
+                _beside(said.get(b"x-forwarded-host", b""), at, len(chain)),
+            )
         elif self._header == "forwarded":
-            hops = _forwarded_hops(headers)
-            element = f'for="{_node(peer)}";proto={scheme}'.encode("ascii")
-            headers.set(b"forwarded", b", ".join((*headers.get_all(b"forwarded"), element)))
-        caller = self._rightmost_untrusted(hops, Caller(peer, scheme, authority, True))
-        if not chain and caller.client != peer:
-            chain = [caller.client.encode("ascii")]
+            elements = _forwarded_elements(said.get(b"forwarded", b""))
+            client, at = self._rightmost_untrusted([_address(pairs.get(b"for", b"")) for pairs in elements], peer)
+            hop = _Hop(_first(b"proto", elements[at:]), _first(b"host", elements[at:]))
+            chain = [client.encode("ascii")] if client != peer else []
+            mine = f'for="{_node(peer)}";proto={scheme}'.encode("ascii")
+            headers.append((b"forwarded", b"%b, %b" % (said[b"forwarded"], mine) if elements else mine))
+        else:
+            client = peer
         if peer:
             chain.append(peer.encode("ascii"))
-        dropped = _OF_TRUSTED[self._header]
-        headers[:] = [field for field in headers if field[0] not in dropped]
+        caller = Caller(
+            client,
+            _SCHEMES.get(hop.scheme.lower(), scheme),
+            hop.host if hop.host and _is_authority(hop.host) else authority,
+            True,
+        )
         _say(headers, caller, b", ".join(chain))
         return caller
 
-    def _rightmost_untrusted(self, hops: Sequence[_Hop], caller: Caller) -> Caller:
-        # 1. From the right, each hop was written by a proxy that we trust, so it is believed.
+    def _rightmost_untrusted(self, addresses: Sequence[str | None], peer: str) -> tuple[str, int]:
+        """The client, and which of the proxies' entries tells how it asked."""
+        # 1. From the right, each entry was written by a proxy that we trust, so it is believed.
         # 2. The first address that is no trusted proxy is the client: what stands left of it is hearsay.
         # 3. A hidden or malformed address ends the walk: the proxy that wrote it is the last known caller.
-        for hop in reversed(hops):
-            caller = Caller(
-                hop.address or caller.client,
-                _SCHEMES.get(hop.scheme.lower(), caller.scheme),
-                hop.host if _is_authority(hop.host) else caller.authority,
-                True,
-            )
-            if hop.address is None or (self._is_trusted is not None and not self._is_trusted(hop.address)):
-                break
-        return caller
+        client = peer
+        for at in range(len(addresses) - 1, -1, -1):
+            address = addresses[at]
+            if address is None:
+                return client, at
+            client = address
+            if self._is_trusted is not None and not self._is_trusted(address):
+                return client, at
+        return client, 0
 
 
 def _membership(networks: Sequence[_Network]) -> Callable[[str], bool]:
@@ -164,34 +186,26 @@ def _node(peer: str) -> str:
     return f"[{peer}]" if ":" in peer else peer or "unknown"
 
 
-def _x_hops(headers: Headers) -> list[_Hop]:
-    addresses = split_list(b",".join(headers.get_all(b"x-forwarded-for")))
-    schemes = split_list(b",".join(headers.get_all(b"x-forwarded-proto")))
-    hosts = split_list(b",".join(headers.get_all(b"x-forwarded-host")))
-    if not addresses:  # a proxy that says how it was asked, but not by whom
-        return [_Hop(None, _beside(schemes, 0, 1), _beside(hosts, 0, 1))] if schemes or hosts else []
-    return [
-        _Hop(_address(address), _beside(schemes, at, len(addresses)), _beside(hosts, at, len(addresses)))
-        for at, address in enumerate(addresses)
-    ]
+def _beside(raw: bytes, at: int, length: int) -> bytes:
+    """The value of one entry: its own where each proxy appended one, else the last, which the proxy next to us wrote."""
+    if b"," not in raw:
+        return raw
+    values = split_list(raw)
+    return values[at] if len(values) == length else values[-1] if values else b""
 
 
-def _beside(values: list[bytes], at: int, length: int) -> bytes:
-    """The value of one hop: its own where each proxy appended one, else the last, which the proxy next to us wrote."""
-    if not values:
-        return b""
-    return values[at] if len(values) == length else values[-1]
+def _forwarded_elements(raw: bytes) -> list[dict[bytes, bytes]]:
+    """The pairs of each proxy; none for an element that is malformed (RFC 7239 §4: nothing but parameters)."""
+    parsed = (split_parameters(b";" + element) for element in split_list(raw))
+    return [pairs[1] if pairs is not None else {} for pairs in parsed]
 
 
-def _forwarded_hops(headers: Headers) -> list[_Hop]:
-    hops = []
-    for element in split_list(b",".join(headers.get_all(b"forwarded"))):
-        parsed = split_parameters(b";" + element)  # RFC 7239 §4: an element is nothing but parameters
-        pairs = parsed[1] if parsed is not None else {}
-        hops.append(_Hop(_address(pairs.get(b"for", b"")), pairs.get(b"proto", b""), pairs.get(b"host", b"")))
-    return hops
+def _first(name: bytes, elements: Sequence[dict[bytes, bytes]]) -> bytes:
+    """What the proxy farthest out that says it says; those given are all believed."""
+    return next((pairs[name] for pairs in elements if name in pairs), b"")
 
 
+@lru_cache(maxsize=4096)
 def _address(raw: bytes) -> str | None:
     """The address in `1.2.3.4`, `1.2.3.4:5678`, `2001:db8::1`, `[2001:db8::1]:5678`; None for anything else."""
     text = raw.decode("latin-1")

@@ -8,7 +8,6 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import NamedTuple
 
 from gateway.api.errors import RequestRefused
-from gateway.api.messages import Headers
 
 MAX_NAME = 253  # RFC 1035 §2.3.4: 255 octets on the wire
 # RFC 3986 §3.2.2 allows percent-encoding and sub-delims in names; no name in use has them, and upstreams disagree on them
@@ -17,7 +16,7 @@ _DIGITS = re.compile(rb"[0-9]{1,5}").fullmatch
 
 
 class BadHost(RequestRefused):
-    """A Host that is missing, doubled or not `host[:digits]`: 400 (RFC 9112 §3.2)."""
+    """A Host that is missing, doubled or not `host[:digits]`: 400 (RFC 9112 §3.2). Who reads the fields counts them."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(400, "request.host", detail)
@@ -26,19 +25,6 @@ class BadHost(RequestRefused):
 class Authority(NamedTuple):
     host: str  # lower case, without a trailing dot; IPv6 in brackets, in its shortest form
     port: int | None
-
-
-def host_field(headers: Headers) -> bytes:
-    """The value of the one Host field. Raises BadHost when there is none or more than one."""
-    found: bytes | None = None
-    for name, value in headers:
-        if name == b"host":
-            if found is not None:
-                raise BadHost("the request has more than one Host field")
-            found = value
-    if found is None:
-        raise BadHost("the request has no Host field")
-    return found
 
 
 @lru_cache(maxsize=1024)  # bounded: who sends made-up names only evicts; 0.1 µs for a name seen before

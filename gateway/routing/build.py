@@ -89,9 +89,8 @@ def dismantle(table: RouteTable[T]) -> Generator[None, None, None]:
                 break
             node = todo.pop()
             todo.extend(node.literal.values())
-            if node.hole is not None:
-                todo.append(node.hole)
-            node.literal, node.hole = NO_CHILDREN, None
+            todo.extend(child for child in (node.child, node.hole) if child is not None)
+            node.literal, node.child, node.hole = NO_CHILDREN, None, None
             if count % SLICE == 0:
                 yield
 
@@ -100,10 +99,8 @@ def _place(paths: PathTable[T], match: RouteMatch) -> _Draft[T]:
     node = paths.root
     for segment in match.path.segments:
         if segment is not None:
-            if node.literal is NO_CHILDREN:
-                node.literal = {}
             # PERF: one string for all routes that have it stays in the cache, thousands of equal ones do not
-            node = node.literal.setdefault(intern(segment), Node())
+            node = _literal_child(node, intern(segment))
         else:
             if node.hole is None:
                 node.hole = Node()
@@ -111,6 +108,16 @@ def _place(paths: PathTable[T], match: RouteMatch) -> _Draft[T]:
     paths.depth = max(paths.depth, len(match.path.segments))
     literal = None if match.path.names else str(match.path)
     return _Draft(paths, node, literal, match.path.rest)
+
+
+def _literal_child(node: Node[T], name: str) -> Node[T]:
+    if node.child is None:
+        node.name, node.child = name, Node()
+    if node.name == name:
+        return node.child
+    if node.literal is NO_CHILDREN:
+        node.literal = {}
+    return node.literal.setdefault(name, Node())
 
 
 def _leaf(routes: list[tuple[RouteMatch, T]], shared: dict[frozenset[str], frozenset[str]]) -> Leaf[T]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from gateway.api.settings.route import RouteConfig
+from gateway.http.fields import is_token
 from gateway.http.host import BadHost, parse_authority
 from gateway.http.target import BadTarget, PathRules, normal_path
 
@@ -15,7 +16,6 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}").fullmatch
 _METHOD = re.compile(
     r"[A-Z][A-Z0-9_-]*"
 ).fullmatch  # RFC 9110 §9.1: a token, case-sensitive; all registered ones are upper case
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110 §5.6.2
 _KEEP_ALL = PathRules("keep", "keep")
 
 
@@ -103,7 +103,7 @@ def route_match(
         if not _METHOD(name):
             raise PatternError("method", f"'{name}' is no method; write it in upper case, as in GET or [GET, POST]")
     for name in headers or ():
-        if not _FIELD_NAME(name):
+        if not is_token(name.encode("utf-8")):
             raise PatternError("headers", f"'{name}' cannot be the name of a header")
     return RouteMatch(
         parse_path(path),

@@ -1,4 +1,4 @@
-"""Host fields: `host[:digits]`, exactly one."""
+"""Host fields: `host[:digits]` and nothing else."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.messages import Headers
-from gateway.http.host import Authority, BadHost, host_field, parse_authority
+from gateway.http.host import Authority, BadHost, parse_authority
 
 
 @pytest.mark.parametrize(
@@ -41,18 +40,6 @@ def test_everything_else_is_refused(raw: bytes) -> None:
     with pytest.raises(BadHost) as refused:
         parse_authority(raw)
     assert (refused.value.status, refused.value.code) == (400, "request.host")
-
-
-def test_the_one_host_field() -> None:
-    assert host_field(Headers([(b"accept", b"*/*"), (b"host", b"a")])) == b"a"
-
-
-@pytest.mark.parametrize(
-    "fields", [[], [(b"host", b"a"), (b"host", b"a")], [(b"host", b"a"), (b"x", b""), (b"host", b"b")]]
-)
-def test_missing_or_doubled(fields: list[tuple[bytes, bytes]]) -> None:
-    with pytest.raises(BadHost):
-        host_field(Headers(fields))
 
 
 @given(st.binary(max_size=30))
