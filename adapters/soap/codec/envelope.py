@@ -39,6 +39,8 @@ NAMESPACES: Final[dict[Version, str]] = {
     "1.2": "http://www.w3.org/2003/05/soap-envelope",
 }
 HEADERS: Final = "$headers"
+MAX_REACHED: Final = 3000  # components; beyond, declaring every namespace is cheaper than knowing which
+WARM_TYPES: Final = 64  # compiled with the operation, 20 to 100 ms; the rest when a message first needs them
 _DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
@@ -66,6 +68,29 @@ def gathered(parts: Iterable[Part], *, encoded: bool = False) -> ComplexType:
     return ComplexType("", content=Particle(Group("sequence", particles)) if particles else None)
 
 
+class Shared:
+    """What the operations of one WSDL have in common: prefixes, writers and readers, made once."""
+
+    def __init__(self, wsdl: Wsdl) -> None:
+        self.wsdl = wsdl
+        self.prefixes = Prefixes(wsdl.schema.namespaces)
+        self._writers: dict[tuple[Unknown, bool], Writers] = {}
+        self._readers: dict[tuple[Numbers, bool], Readers] = {}
+
+    def writers(self, unknown: Unknown, encoded: bool) -> Writers:
+        made = self._writers.get((unknown, encoded))
+        if made is None:
+            made = Writers(self.wsdl.schema, self.prefixes, unknown=unknown, encoded=encoded)
+            self._writers[unknown, encoded] = made
+        return made
+
+    def readers(self, numbers: Numbers, encoded: bool) -> Readers:
+        made = self._readers.get((numbers, encoded))
+        if made is None:
+            made = self._readers[numbers, encoded] = Readers(self.wsdl.schema, numbers=numbers, encoded=encoded)
+        return made
+
+
 class OperationCodec:
     """Both directions of one operation. Immutable once made; used by many calls at once."""
 
@@ -73,6 +98,7 @@ class OperationCodec:
         self,
         wsdl: Wsdl,
         operation: Operation,
+        shared: Shared | None = None,
         *,
         numbers: Numbers = "string",
         unknown: Unknown = "reject",
@@ -87,22 +113,23 @@ class OperationCodec:
         self.response = body_elements(operation.output) if operation.output is not None else ()
         self.header_elements = _headers(operation.input)
         self.answer_headers = {element.name: element for element in _headers(operation.output)}
-        prefixes = Prefixes(schema.namespaces)
+        shared = shared or Shared(wsdl)
+        prefixes = shared.prefixes
         if message.wrapper:
             prefixes.qualified(message.wrapper)
-        writers = Writers(schema, prefixes, unknown=unknown, encoded=message.encoded)
-        self._readers = Readers(
-            schema, numbers=numbers, encoded=operation.output is not None and operation.output.encoded
-        )
-        self._literal = Readers(schema, numbers=numbers) if self._readers.encoded else self._readers
+        writers = shared.writers(unknown, message.encoded)
+        self._readers = shared.readers(numbers, operation.output is not None and operation.output.encoded)
+        self._literal = shared.readers(numbers, False)
         for element in (*self.response, *self.answer_headers.values()):
             self._readers.element(element)
         self._write_body = self._body_writer(writers, message)
         # header blocks are literal unless their own soap:header says otherwise, which nobody writes
-        header_writers = Writers(schema, prefixes, unknown=unknown) if message.encoded else writers
+        header_writers = shared.writers(unknown, False)
         self._write_headers: dict[str, WriteElement] = {
             local_name(element.name): header_writers.element(element) for element in self.header_elements
         }
+        writers.warm(WARM_TYPES)
+        self._readers.warm(WARM_TYPES)
         self.namespace = NAMESPACES[operation.version]
         self.opening = (
             f'{_DECLARATION}<env:Envelope xmlns:env="{self.namespace}"'
@@ -278,7 +305,9 @@ def _reach(schema: Schema, roots: Iterable[Element], reached: set[str]) -> bool:
     seen: set[int] = set()
     waiting: list[Element | AnyType] = list(roots)
     everything = False
-    while waiting:
+    while waiting and not everything:
+        if len(seen) > MAX_REACHED:
+            return True
         component = waiting.pop()
         if id(component) in seen:
             continue
@@ -295,6 +324,8 @@ def _reach(schema: Schema, roots: Iterable[Element], reached: set[str]) -> bool:
             if component.array_item is not None:
                 waiting.append(component.array_item)
             waiting.extend(descendants(component))
+        elif split(component.name)[0] != XSD:
+            waiting.extend(component.derived)
     return everything
 
 

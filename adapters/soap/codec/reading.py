@@ -5,6 +5,7 @@ What is not by the schema is a Deviation that names the element; a lenient Answe
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -86,33 +87,47 @@ class Readers:
         self._numbers = numbers
         self._types: dict[int, TypeReader] = {}
         self._elements: dict[int, ReadElement] = {}
-        self._queue: list[Callable[[], None]] = []
-        self._draining = False
+        self._lexicals: dict[int, Lexical] = {}
+        self._cold: deque[AnyType] = deque()
 
     def element(self, element: Element) -> ReadElement:
         read = self._elements.get(id(element))
         if read is None:
             read = self._elements[id(element)] = self._element(element)
-            self._drain()
         return read
 
     def type(self, kind: AnyType) -> TypeReader:
-        reader = self._types.get(id(kind))
-        if reader is None:
-            made = reader = self._types[id(kind)] = TypeReader(_unready)
-            self._queue.append(lambda: setattr(made, "read", self._compile(kind)))
-            self._drain()
-        return reader
+        """The type's reader; it is compiled when it is first used, or by warm().
 
-    def _drain(self) -> None:
-        if self._draining:
-            return
-        self._draining = True
-        try:
-            while self._queue:
-                self._queue.pop()()
-        finally:
-            self._draining = False
+        A large schema's types all refer to each other: compiling ahead what one operation reaches takes seconds and
+        most of it is never used. Two threads may compile the same type; either result serves.
+        """
+        known = self._types.get(id(kind))
+        if known is not None:
+            return known
+
+        def first(node: etree._Element, answer: Answer) -> object:
+            made.read = self._compile(kind)
+            return made.read(node, answer)
+
+        made = TypeReader(first)
+        self._types[id(kind)] = made
+        self._cold.append(kind)
+        return made
+
+    def warm(self, limit: int) -> None:
+        """Compile up to `limit` types ahead of their first use, those nearest to what was asked for first."""
+        while self._cold and limit:
+            kind = self._cold.popleft()
+            if id(kind) in self._types:
+                self._types[id(kind)].read = self._compile(kind)
+                limit -= 1
+
+    def _lexical(self, kind: SimpleType) -> Lexical:
+        lexical = self._lexicals.get(id(kind))
+        if lexical is None:
+            lexical = self._lexicals[id(kind)] = compile_lexical(kind, self._numbers)
+        return lexical
 
     # --- elements ------------------------------------------------------------------------------------------
 
@@ -192,7 +207,7 @@ class Readers:
         return {TYPE: name, **value} if type(value) is dict else {TYPE: name, TEXT: value}
 
     def _leaf(self, element: Element, kind: SimpleType) -> ReadElement:
-        lexical = compile_lexical(kind, self._numbers)
+        lexical = self._lexical(kind)
         to_value, default, qname = lexical.read, element.default or element.fixed, lexical.qname
         binary = kind.variety == "atomic" and family(kind.builtin) == "base64Binary"
 
@@ -406,8 +421,7 @@ class Readers:
     def _attributes(self, kind: ComplexType) -> Callable[[etree._Element, Answer, dict[str, object]], None]:
         keys = attribute_keys(kind)
         compiled: dict[str, tuple[str, Lexical]] = {
-            name: (keys[name], compile_lexical(attribute.type, self._numbers))
-            for name, attribute in kind.attributes.items()
+            name: (keys[name], self._lexical(attribute.type)) for name, attribute in kind.attributes.items()
         }
         required = [] if self.encoded else [name for name, attribute in kind.attributes.items() if attribute.required]
         wildcard = kind.any_attribute
@@ -495,7 +509,3 @@ def _expanded(node: etree._Element, text: str, answer: Answer) -> str:
         answer.deviate(node, "is a qualified name whose prefix is not declared")
         return text
     return clark(namespace or "", local if colon else prefix)
-
-
-def _unready(node: etree._Element, answer: Answer) -> object:
-    raise AssertionError("a type is compiled before it is used")

@@ -7,6 +7,7 @@ Misfit that points at the member.
 from __future__ import annotations
 
 import difflib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -40,7 +41,7 @@ class Attachment:
 
 @dataclass(slots=True)
 class TypeWriter:
-    """The writer of one type; `write` is set once the type is compiled, so types may be recursive."""
+    """The writer of one type; types may be recursive, so what refers to one goes through this."""
 
     write: WriteType
 
@@ -59,8 +60,7 @@ class Writers:
         self._elements: dict[int, WriteElement] = {}
         self._shapes: dict[int, Shape] = {}
         self._lexicals: dict[int, Lexical] = {}
-        self._queue: list[Callable[[], None]] = []
-        self._draining = False
+        self._cold: deque[AnyType] = deque()
 
     # --- entry points --------------------------------------------------------------------------------------
 
@@ -72,17 +72,26 @@ class Writers:
         write = self._element(element, name or element.name)
         if name is None:
             self._elements[key] = write
-        self._drain()
         return write
 
     def type(self, kind: AnyType) -> TypeWriter:
-        writer = self._types.get(id(kind))
-        if writer is None:
-            writer = self._types[id(kind)] = TypeWriter(_unready)
-            made = writer
-            self._queue.append(lambda: setattr(made, "write", self._compile(kind)))
-            self._drain()
-        return writer
+        """The type's writer; it is compiled when it is first used, or by warm().
+
+        A large schema's types all refer to each other: compiling ahead what one operation reaches takes seconds and
+        most of it is never used. Two threads may compile the same type; either result serves.
+        """
+        known = self._types.get(id(kind))
+        if known is not None:
+            return known
+
+        def first(value: object, emit: Emit, start: str, end: str) -> None:
+            made.write = self._compile(kind)
+            made.write(value, emit, start, end)
+
+        made = TypeWriter(first)
+        self._types[id(kind)] = made
+        self._cold.append(kind)
+        return made
 
     def shape(self, kind: ComplexType) -> Shape:
         shape = self._shapes.get(id(kind))
@@ -96,16 +105,13 @@ class Writers:
             lexical = self._lexicals[id(kind)] = compile_lexical(kind, "string")
         return lexical
 
-    def _drain(self) -> None:
-        """Compile what is waiting; nested calls only add to the queue, so a deep schema costs no stack."""
-        if self._draining:
-            return
-        self._draining = True
-        try:
-            while self._queue:
-                self._queue.pop()()
-        finally:
-            self._draining = False
+    def warm(self, limit: int) -> None:
+        """Compile up to `limit` types ahead of their first use, those nearest to what was asked for first."""
+        while self._cold and limit:
+            kind = self._cold.popleft()
+            if id(kind) in self._types:
+                self._types[id(kind)].write = self._compile(kind)
+                limit -= 1
 
     # --- elements ------------------------------------------------------------------------------------------
 
@@ -439,7 +445,3 @@ def _qname(start: str, end: str, text: str) -> str:
 
 def _abstract(kind: AnyType) -> bool:
     return isinstance(kind, ComplexType) and kind.abstract
-
-
-def _unready(value: object, emit: Emit, start: str, end: str) -> None:
-    raise AssertionError("a type is compiled before it is used")
