@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
 
+from gateway.api.addresses import AddressSet, parse_address
 from gateway.api.exchange import Exchange, Principal
 from gateway.api.messages import Response
 from gateway.api.problem import problem
@@ -49,13 +49,10 @@ class Access:
         return False
 
 
-@lru_cache(maxsize=4096)
 def admits(networks: tuple[str, ...], client: str) -> bool:
     """Whether an address lies in one of the networks. No address (a Unix socket) lies in none."""
-    try:
-        address = ip_address(client)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped  # RFC 4291 §2.5.5.2: the same host, seen through a dual-stack socket
-    return any(address in ip_network(network) for network in networks)
+    address = parse_address(client)
+    return address is not None and address in _compiled(networks)
+
+
+_compiled = lru_cache(maxsize=4096)(AddressSet)

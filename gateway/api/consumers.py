@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +34,40 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
+_NO_ROUTES: Mapping[str, Limits] = MappingProxyType({})
+_NO_ROLES: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A partner. Travels from supervisor to worker, so every field can be pickled."""
+    """A partner."""
 
     name: str
     tier: str = ""
     limits: Limits = NO_LIMITS
-    route_limits: Mapping[str, Limits] = field(default_factory=dict)
+    route_limits: Mapping[str, Limits] = field(default_factory=lambda: _NO_ROUTES)
     ip_allow: tuple[str, ...] = ()
-    roles: frozenset[str] = frozenset()
-    labels: Mapping[str, str] = field(default_factory=dict)
+    roles: frozenset[str] = _NO_ROLES
+    labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Only what is not empty travels to workers: there are many consumers, and the empty rest is shared there."""
+        return _consumer, ({one.name: value for one in fields(self) if (value := getattr(self, one.name))},)
+
+
+def _consumer(given: dict[str, Any]) -> Consumer:
+    return Consumer(**given)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """One API key of a consumer. `expires` is Unix seconds, None for never."""
+    """One API key of a consumer. `expires` is Unix seconds, None for never; `sha256` is of the key."""
 
     consumer: Consumer
     key_id: str
     expires: float | None
+    sha256: bytes
 
 
 class Consumers(Protocol):

@@ -15,8 +15,6 @@ from gateway.compile.plan import ConsumerPlan
 
 SLICE = 400  # consumers between two turns of the event loop: below 1 ms of a core
 
-_DigestBucket = tuple[tuple[bytes, KeyEntry], ...]
-
 
 class ConsumerTable:
     """Implements gateway.api.consumers.Consumers."""
@@ -28,7 +26,7 @@ class ConsumerTable:
         self._clients: dict[str, dict[str, Consumer]] = {}  # issuer -> client id -> consumer
         # API keys by the first 8 octets of their digest: the dictionary sees only those, and the whole
         # digest is compared in constant time
-        self._keys: dict[bytes, _DigestBucket] = {}
+        self._keys: dict[bytes, tuple[KeyEntry, ...]] = {}
         self._certificates: dict[bytes, Consumer] = {}
         self._subjects: dict[str, Consumer] = {}
 
@@ -64,8 +62,8 @@ class ConsumerTable:
         return None if clients is None else clients.get(client_id)
 
     def by_key_digest(self, sha256: bytes) -> KeyEntry | None:
-        for digest, entry in self._keys.get(sha256[:8], ()):
-            if compare_digest(digest, sha256):
+        for entry in self._keys.get(sha256[:8], ()):
+            if compare_digest(entry.sha256, sha256):
                 return entry
         return None
 
@@ -107,7 +105,7 @@ class ConsumerTable:
         for issuer, client_id in plan.clients:
             self._clients.setdefault(issuer, {})[client_id] = consumer
         for digest, key_id, expires in plan.keys:
-            found = (digest, KeyEntry(consumer, key_id, expires))
+            found = KeyEntry(consumer, key_id, expires, digest)
             self._keys[digest[:8]] = (*self._keys.get(digest[:8], ()), found)
         for kind, value in plan.certificates:
             if kind == "sha256":
@@ -119,7 +117,7 @@ class ConsumerTable:
         for issuer, client_id in plan.clients:
             self._clients[issuer].pop(client_id, None)
         for digest, _, _ in plan.keys:
-            rest = tuple(found for found in self._keys.pop(digest[:8], ()) if found[0] != digest)
+            rest = tuple(found for found in self._keys.pop(digest[:8], ()) if found.sha256 != digest)
             if rest:
                 self._keys[digest[:8]] = rest
         for kind, value in plan.certificates:
