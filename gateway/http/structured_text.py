@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import assert_never
 
 from gateway.http.structured import (
     KEY,
@@ -90,6 +91,8 @@ def _write_bare(value: Bare) -> str:
                 raise StructuredError("a string is printable ASCII; use a DisplayString")
             escaped = value.replace("\\", "\\\\").replace('"', '\\"')
             return f'"{escaped}"'
+        case _:
+            assert_never(value)
 
 
 def _write_decimal(value: Decimal) -> str:

@@ -13,6 +13,7 @@ from gateway.http.host import BadHost, parse_authority
 from gateway.http.target import BadTarget, PathRules, normal_path
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}").fullmatch
+_PLAIN = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*").fullmatch  # in normal form whatever the rules are
 _METHOD = re.compile(
     r"[A-Z][A-Z0-9_-]*"
 ).fullmatch  # RFC 9110 §9.1: a token, case-sensitive; all registered ones are upper case
@@ -135,6 +136,8 @@ def parse_template(text: str) -> PathPattern:
 
 
 def _literal(part: str) -> str:
+    if _PLAIN(part):
+        return part
     if "{" in part or "}" in part:
         raise PatternError(
             "path",

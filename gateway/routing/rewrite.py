@@ -15,11 +15,9 @@ def of_rewrite(config: Rewrite | None, match: PathPattern) -> PathOf | None:
     """A route's rewriting, or None where the path goes on as it is. Raises PatternError."""
     if config is None:
         return None
-    if config.strip_prefix is not None:
-        return strip_prefix(config.strip_prefix, match)
     if config.path is not None:
         return fill_path(config.path, match)
-    return None
+    return strip_prefix(config.strip_prefix or "/", match)
 
 
 def fill_path(template: str, match: PathPattern) -> PathOf:

@@ -159,6 +159,10 @@ def test_a_unix_socket(rules: ProxyRules, client: str) -> None:
     assert headers.get(b"x-forwarded-for") == (client.encode() or None)
 
 
+def test_a_peer_without_an_address_is_nobody_that_is_trusted() -> None:
+    assert X.apply(Headers([(b"x-forwarded-for", b"1.1.1.1")]), "testclient", "http", b"h").client == "testclient"
+
+
 def test_networks_that_are_none() -> None:
     with pytest.raises(ValueError, match="does not appear"):
         ProxyRules(["proxy.example"])
