@@ -157,7 +157,10 @@ def _unknown(word: Word) -> CopybookError:
     if word.text == ":":
         return word.error("a :TAG: that only COPY … REPLACING can fill in")
     near = difflib.get_close_matches(word.key, _CLAUSES, n=1)
-    return word.error(f"unknown clause '{word.text}'" + (f"; did you mean {near[0]}?" if near else ""))
+    hint = f"; did you mean {near[0]}?" if near else ""
+    if word.column + len(word.text) == 73:
+        hint = "; the fixed format ends at column 72"
+    return word.error(f"unknown clause '{word.text}'{hint}")
 
 
 def _once(entry: Entry, attribute: str, word: Word) -> None:

@@ -244,7 +244,7 @@ class _Decoder:
                 self.w.line(f"if len(r) < {end}: raise Short({len(self.places.regions) - 1}, {cursor.base or 0})")
             with self.w.block(f"for {local} in range({cursor.at()}, {end}, {stride}):"):
                 inside = _Cursor(local, 0)
-                self.region = (self.w.reserve(), self._spare_region())
+                self._open(inside)  # covered as a whole above: closed only where an alternative needs its own check
                 value = self._value(node, inside)
                 self.w.line(f"{done}.append({value})")
         self.pointer.pop()
@@ -257,11 +257,6 @@ class _Decoder:
         else:
             cursor.relative += item.total
         return done
-
-    def _spare_region(self) -> int:
-        """Fixed elements of a table were covered as a whole; their own stretch is never checked."""
-        self.places.regions.append([])
-        return len(self.places.regions) - 1
 
     # Alternatives
 

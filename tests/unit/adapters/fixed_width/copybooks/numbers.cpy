@@ -3,7 +3,7 @@
            05  Z-ONE               PIC S9.
            05  Z-TRAILING          PIC S9(6)V9(3).
            05  Z-LEADING           PIC S9(4) SIGN IS LEADING.
-           05  Z-LEAD-SEP          PIC S9(4)V9 SIGN LEADING SEPARATE CHARACTER.
+           05  Z-LEAD-SEP  PIC S9(4)V9 LEADING SEPARATE.
            05  Z-TRAIL-SEP         PIC S9(4) TRAILING SEPARATE.
            05  Z-BLANK             PIC 9(4) BLANK WHEN ZERO.
            05  Z-LONG              PIC S9(31).
@@ -25,4 +25,4 @@
            05  E-STARS             PIC **,**9.99CR.
            05  E-ZERO              PIC ZZ9 BLANK WHEN ZERO.
            05  E-SLASH             PIC 99/99/9999.
-           05  NAT-NUM             PIC S9(5) USAGE NATIONAL SIGN TRAILING SEPARATE.
+           05  NAT-NUM             PIC S9(5) NATIONAL TRAILING SEPARATE.
