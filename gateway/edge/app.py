@@ -62,6 +62,8 @@ class Edge:
                 raise
         finally:  # 6
             self._finish(exchange, route, response, complete=complete)
+            # They refer back to the exchange: left alone, each request would wait for the garbage collector (5 µs)
+            exchange.on_slow = exchange.request.body = None
             cell.metrics.in_flight -= 1
             snapshot.release()
 
@@ -73,10 +75,9 @@ class Edge:
         seconds = self._clock() - exchange.started
         principal = exchange.principal
         route.metrics.observe(exchange.request.method, status, "" if principal is None else principal.tier, seconds)
-        access_log = self._cell.access_log
-        if access_log is not None or route.observers:
+        if route.observers:
             outcome = Outcome(status, exchange.bytes_out, seconds, exchange.upstream_s, complete)
             for observer in route.observers:
                 observer.observe(exchange, outcome)
-            if access_log is not None:
-                access_log.observe(exchange, outcome)
+        if self._cell.access_log is not None:
+            self._cell.access_log.write(exchange, status, seconds, complete=complete)

@@ -12,6 +12,7 @@ from gateway.api.policy import Observer
 from gateway.edge.body import BodyBudget
 from gateway.http.forwarded import ProxyRules
 from gateway.routing.table import RouteTable
+from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.metrics import Metrics, RouteMetrics
 
 
@@ -97,4 +98,4 @@ class Cell:
         self.current: Snapshot | None = None
         self.draining = False
         self.metrics = metrics
-        self.access_log: Observer | None = None
+        self.access_log: AccessLog | None = None

@@ -1,7 +1,7 @@
 """The access log: one JSON line a request, written by one thread in batches. Never holds a secret, a token or a body.
 
-A line costs the request path one orjson call; the write leaves the event loop. When the reader of the log is too slow,
-lines are dropped and counted: a full disk or a stuck pipe never stops the gateway.
+A line costs the request path about 2 µs; the write leaves the event loop. When the reader of the log is too slow, lines
+are dropped and counted: a full disk or a stuck pipe never stops the gateway.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from pathlib import Path
 
 import orjson
 
-from gateway.api.exchange import Exchange, Outcome
-from gateway.api.policy import Observer
+from gateway.api.exchange import Exchange
 
-BATCH_BYTES = 64 * 1024
+BATCH_BYTES = 256 * 1024  # a hand-over to the thread costs about 100 µs of waiting for the interpreter
 BATCH_S = 0.1  # nginx flushes its buffered log each second; tests and tails like it sooner
 BACKLOG_BYTES = 16 * 2**20
 PIPE_BYTES = 4096  # POSIX PIPE_BUF on Linux: writes up to it are not torn apart when several workers share a pipe
 
 
-class AccessLog(Observer):
+class AccessLog:
     """Owns the descriptor (but stdout stays open) and its writer thread; `close` ends both after the last line."""
 
     def __init__(self, target: str, *, query: bool) -> None:
@@ -35,12 +34,13 @@ class AccessLog(Observer):
         self._lines: list[bytes] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._second = 0
+        self._millisecond = 0
         self._stamp = ""
         self.dropped = 0
         self._writer = _Writer(target)
 
-    def observe(self, exchange: Exchange, outcome: Outcome) -> None:
+    def write(self, exchange: Exchange, status: int, seconds: float, *, complete: bool) -> None:
+        """One line about an exchange that has ended."""
         request = exchange.request
         principal = exchange.principal
         line = {
@@ -52,16 +52,16 @@ class AccessLog(Observer):
             "client": request.client,
             "method": request.method,
             "path": request.path,
-            "status": outcome.status,
-            "bytes": outcome.bytes_out,
-            "ms": round(outcome.total_s * 1000, 3),
+            "status": status,
+            "bytes": exchange.bytes_out,
+            "ms": int(seconds * 1e6) / 1000,  # 0.09 µs, round() takes 0.37
             "upstream": exchange.upstream,
-            "upstream_ms": round(outcome.upstream_s * 1000, 3),
+            "upstream_ms": int(exchange.upstream_s * 1e6) / 1000,
             "codes": exchange.codes,
         }
         if self._query:
             line["query"] = request.query.decode("latin-1")
-        if not outcome.complete:
+        if not complete:
             line["complete"] = False
         data = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
         self._lines.append(data)
@@ -72,12 +72,13 @@ class AccessLog(Observer):
             self._timer = asyncio.get_running_loop().call_later(BATCH_S, self.flush)
 
     def _now(self) -> str:
-        """RFC 3339 in UTC with milliseconds; strftime (1.1 µs) runs once a second."""
-        now = time.time()
-        second = int(now)
-        if second != self._second:
-            self._second, self._stamp = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        return f"{self._stamp}{int((now - second) * 1000):03d}Z"
+        """RFC 3339 in UTC, made anew each millisecond."""
+        millisecond = int(time.time() * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            second, fraction = divmod(millisecond, 1000)
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)) + f".{fraction:03d}Z"
+        return self._stamp
 
     def flush(self) -> None:
         """Hand what has gathered to the writer."""

@@ -9,19 +9,16 @@ from pathlib import Path
 import orjson
 import pytest
 
-from gateway.api.exchange import Outcome
 from gateway.telemetry import access_log
 from gateway.telemetry.access_log import AccessLog
 from gateway.testing.exchange import make_exchange, make_principal
-
-DONE = Outcome(200, 17, 0.0123456, 0.01, complete=True)
 
 
 def lines(path: Path) -> list[dict[str, object]]:
     return [orjson.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def write(path: Path, count: int = 1, *, query: bool = False, outcome: Outcome = DONE) -> None:
+def write(path: Path, count: int = 1, *, query: bool = False, complete: bool = True) -> None:
     async def go() -> None:
         log = AccessLog(str(path), query=query)
         for number in range(count):
@@ -29,7 +26,8 @@ def write(path: Path, count: int = 1, *, query: bool = False, outcome: Outcome =
             exchange.principal = make_principal("acme", claims={"sub": "secret"})
             exchange.upstream = "orders-api"
             exchange.note("rate_limit.exceeded")
-            log.observe(exchange, outcome)
+            exchange.bytes_out, exchange.upstream_s = 17, 0.01
+            log.write(exchange, 200, 0.0123456, complete=complete)
         log.close()
 
     asyncio.run(go())
@@ -50,7 +48,7 @@ def test_a_line_has_what_ops_ask_for_and_no_secret(tmp_path: Path) -> None:
         "path": "/orders/0",
         "status": 200,
         "bytes": 17,
-        "ms": 12.346,
+        "ms": 12.345,
         "upstream": "orders-api",
         "upstream_ms": 10.0,
         "codes": ["rate_limit.exceeded"],
@@ -66,7 +64,7 @@ def test_the_query_is_there_when_allowed(tmp_path: Path) -> None:
 
 
 def test_a_broken_answer_is_marked(tmp_path: Path) -> None:
-    write(tmp_path / "log", outcome=Outcome(200, 5, 0.1, 0.1, complete=False))
+    write(tmp_path / "log", complete=False)
     assert lines(tmp_path / "log")[0]["complete"] is False
 
 
@@ -92,7 +90,7 @@ def test_reopen_follows_a_rotated_file(tmp_path: Path) -> None:
 
     async def go() -> None:
         log = AccessLog(str(path), query=False)
-        log.observe(make_exchange("GET", "/before"), DONE)
+        log.write(make_exchange("GET", "/before"), 200, 0.1, complete=True)
         log.flush()
         log.reopen()
         log.close()
@@ -109,7 +107,7 @@ def test_a_slow_reader_costs_lines_and_is_counted(tmp_path: Path, monkeypatch: p
 
     async def go() -> int:
         log = AccessLog(str(tmp_path / "log"), query=False)
-        log.observe(make_exchange(), DONE)
+        log.write(make_exchange(), 200, 0.1, complete=True)
         log.close()
         return log.dropped
 
