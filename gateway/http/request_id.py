@@ -27,7 +27,7 @@ class RequestIds:
         self._count = itertools.count(int.from_bytes(random(8), "big"))
 
     def new(self) -> str:
-        # PERF: 0.3 µs; uuid4 takes 1.6 µs and a system call
+        # PERF: 0.5 µs, loadtests/micro/routing.py; uuid4 takes 3.6 µs and a system call
         return f"{self._prefix}{next(self._count) * _ODD & _MASK:016x}"
 
     def choose(self, given: bytes | None) -> str:

@@ -42,7 +42,7 @@ class Target(NamedTuple):
 _PCHAR = rb"A-Za-z0-9\-._~!$&'()*+,;=:@"  # RFC 3986 §3.3, without the triplets
 _FIRST = _PCHAR.replace(b".", b"")
 # Already normal: no triplet, no empty segment, and a leading dot only where a letter or digit follows (`/.well-known`).
-# PERF: one possessive match, no backtracking: 0.4 to 0.8 µs for usual paths, tests/unit/http/test_target.py has the twin
+# PERF: one possessive match, no backtracking: 0.45 instead of 1.6 µs for a usual path, loadtests/micro/routing.py
 _NORMAL = re.compile(rb"(?:/(?:[%b][%b]*+|\.[A-Za-z0-9_-][%b]*+))*+/?" % (_FIRST, _PCHAR, _PCHAR)).fullmatch
 
 _FORBIDDEN = re.compile(rb"[\x00-\x20\x7f-\xff\\#?]").search

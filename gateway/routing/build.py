@@ -79,7 +79,7 @@ def build_in_slices(routes: Iterable[tuple[RouteMatch, T]]) -> Generator[None, N
 
 
 def dismantle(table: RouteTable[T]) -> Generator[None, None, None]:
-    """Take apart, in slices, a table that nobody reads any more: freed in one go, ten thousand routes take 7 ms."""
+    """Take apart, in slices, a table that nobody reads any more: freed in one go, ten thousand routes take 3 ms and more."""
     for paths in table.parts():
         paths.exact = {}
         todo = [paths.root]
