@@ -23,24 +23,33 @@ async def empty(listeners: Sequence[Listener], timeout_s: float = 1.0) -> None:
     await wait_until(lambda: not any(listener.queued() for listener in listeners), timeout_s)
 
 
-async def let_go(plane: DataPlane, servers: Sequence[DataServer], timeout_s: float) -> bool:
-    """End what `servers` serve, with the plane already draining. Returns whether everything ended in time.
+async def let_go(
+    plane: DataPlane,
+    servers: Sequence[DataServer],
+    timeout_s: float,
+    *,
+    linger_s: float = SETTLE_S,
+    listeners: Sequence[Listener] = (),
+) -> bool:
+    """End what `servers` serve. Returns whether everything ended in time.
 
-    1. Nobody accepts any more here; connections on the listeners are others' (or closed with them).
-    2. Connections just accepted get the time to send their first request; its answer says `Connection: close`.
+    1. Nobody accepts any more here, and this process closes its `listeners`: who is queued there is served by others.
+    2. For `linger_s` every answer says `Connection: close`; connections just accepted send their first request.
     3. Idle connections close, requests in flight end.
     4. So do exchanges whose caller is gone but whose outcome somebody will ask for.
     """
     plane.draining = True
     for server in servers:
         server.stop_accepting()
+    for listener in listeners:
+        listener.sock.close()
     loop = asyncio.get_running_loop()
+    await asyncio.sleep(max(linger_s, min(SETTLE_S, timeout_s)))
     until = loop.time() + timeout_s
-    await asyncio.sleep(min(SETTLE_S, timeout_s))
-    ended = await asyncio.gather(*(server.stop(max(0.0, until - loop.time())) for server in servers))
+    ended = await asyncio.gather(*(server.stop(timeout_s) for server in servers))
     quiet = await wait_until(lambda: plane.in_flight() == 0, until - loop.time())
     if not (all(ended) and quiet):
-        log.warning("drain timeout: %d calls were cut off", plane.in_flight())
+        log.warning("drain.timeout passed: %d calls are cut off", plane.in_flight())
     return all(ended) and quiet
 
 

@@ -11,6 +11,7 @@ import stat
 import struct
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,34 @@ class Listener:
         if self.unix is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.unix)
+
+
+class Bindings:
+    """The listeners of a gateway, each address bound once and kept from one configuration to the next."""
+
+    def __init__(self) -> None:
+        self._bound: dict[tuple[str, int], Listener] = {}
+
+    def bind_all(self, listens: Sequence[Listen]) -> list[Listener]:
+        """In the order of `listens`; what is bound already is kept. Raises CannotListenError, with nothing changed."""
+        fresh: dict[tuple[str, int], Listener] = {}
+        try:
+            for listen in listens:
+                address = _address(listen)
+                if address in fresh:
+                    raise CannotListenError(f"cannot listen on {fresh[address].url} twice; remove one of the listeners")
+                fresh[address] = self._bound.get(address) or bind(listen)
+        except CannotListenError:
+            for address in fresh.keys() - self._bound.keys():
+                fresh[address].close()
+            raise
+        self._bound |= fresh
+        return list(fresh.values())
+
+    def keep_only(self, listens: Sequence[Listen]) -> None:
+        """Close those that `listens` does not name."""
+        for address in self._bound.keys() - {_address(listen) for listen in listens}:
+            self._bound.pop(address).close()
 
 
 def bind(listen: Listen, port: int | None = None) -> Listener:
@@ -131,6 +160,10 @@ def parked_socket() -> socket.socket:
         sock.listen(1)
     sock.setblocking(False)
     return sock
+
+
+def _address(listen: Listen) -> tuple[str, int]:
+    return (listen.unix, -1) if listen.unix else (listen.host, listen.port)
 
 
 def _answers(path: str) -> bool:

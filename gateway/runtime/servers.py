@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Protocol
 
 from gateway.api.settings.listen import Listen
@@ -60,6 +63,18 @@ def needs_uvicorn(listen: Listen) -> str | None:
     if listen.max_headers > GRANIAN_MAX_HEADERS:
         return f"more than {GRANIAN_MAX_HEADERS} header fields"
     return None
+
+
+def identity(listens: Sequence[Listen]) -> bytes:
+    """Over all that a server takes at its start only, certificates' contents included; the edge's own rules left out."""
+    digest = hashlib.sha256()
+    for listen in listens:
+        digest.update(listen.model_dump_json(exclude={"path", "body_timeout", "redirect"}).encode())
+        tls = listen.tls
+        files = [part for one in tls.certificates for part in (one.cert, one.key)] if tls else []
+        for file in files + [part for part in (tls and tls.client_ca, tls and tls.client_crl) if part]:
+            digest.update(Path(file).read_bytes())
+    return digest.digest()
 
 
 def make_server(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
+from gateway.api.settings.document import Settings
+from gateway.compile.plan import Plan
 from gateway.runtime.delta import Delta
 
 
@@ -107,3 +111,33 @@ class StubPlane:
         headers.append((b"content-length", b"%d" % len(answer)))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+
+
+@dataclass(frozen=True)
+class StubRoute:
+    """Stands for a RoutePlan where only the fingerprint counts."""
+
+    name: str
+    fingerprint: bytes
+
+
+def make(workers: int) -> StubPlane:
+    """What workers call; see gateway.runtime.worker.PlaneFactory."""
+    return StubPlane()
+
+
+def plan_of(version: str = "v1", routes: Sequence[str] = (), drain: object = None, **listen: object) -> Plan:
+    """A plan without any configuration behind it; a route is `name` or `name:fingerprint`."""
+    settings = Settings.model_validate(
+        {
+            "version": 1,
+            "ops": {"port": 0},
+            "listen": {"host": "127.0.0.1", "port": 0, **listen},
+            "drain": drain or {"delay": "100ms", "timeout": "5s"},
+        }
+    )
+    entries = {}
+    for route in routes:
+        name, _, mark = route.partition(":")
+        entries[name] = StubRoute(name, mark.encode())
+    return Plan(version, settings, cast(Any, entries), {}, {}, {}, ())

@@ -1,0 +1,119 @@
+"""From files to the running configuration, and what became of the last attempt. Knows neither workers nor signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from gateway.compile.finding import Finding, has_errors
+from gateway.compile.plan import Plan
+from gateway.runtime.delta import difference
+
+log = logging.getLogger("sluicegate.supervisor")
+
+
+class Compiled(Protocol):
+    """What the compiler gives."""
+
+    @property
+    def plan(self) -> Plan | None: ...
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+    @property
+    def files(self) -> Collection[str]: ...
+
+
+Compile: TypeAlias = Callable[[], Compiled]
+
+
+class CannotApplyError(Exception):
+    """A configuration without errors that cannot be served; the text is for ops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Every worker serves it."""
+
+    version: str
+    changed: int  # routes, upstreams and consumers
+    at: float  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """It has errors; nothing changed."""
+
+    findings: Sequence[Finding]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A worker could not apply it; nothing changed."""
+
+    reason: str
+    at: float
+
+
+Outcome: TypeAlias = Applied | Rejected | Abandoned
+
+
+class Reloader:
+    """Holds the running plan. One attempt at a time; those that wait find their files already read."""
+
+    def __init__(self, compile_: Compile, apply: Callable[[Plan | None, Plan], Awaitable[None]]) -> None:
+        self._compile = compile_
+        self._apply = apply
+        self._busy = asyncio.Lock()
+        self.plan: Plan | None = None
+        self.findings: Sequence[Finding] = ()  # of the running plan
+        self.files: Collection[str] = ()  # that the last attempt read
+        self.applied_at = 0.0
+        self.last: Outcome | None = None
+
+    async def reload(self) -> Outcome:
+        """Compile and apply. Never raises for what is wrong with the configuration."""
+        async with self._busy:
+            outcome: Outcome
+            try:
+                outcome = await self._attempt()
+            except Exception as exc:
+                log.exception("a bug kept the configuration from being applied")
+                outcome = Abandoned(f"a bug: {type(exc).__name__}: {exc}", time.time())
+            self.last = outcome
+            self._report(outcome)
+            return outcome
+
+    async def _attempt(self) -> Outcome:
+        compiled = await asyncio.to_thread(self._compile)
+        self.files = compiled.files
+        now = time.time()
+        if compiled.plan is None or has_errors(compiled.findings):
+            return Rejected(compiled.findings, now)
+        try:
+            await self._apply(self.plan, compiled.plan)
+        except CannotApplyError as exc:
+            return Abandoned(str(exc), now)
+        changed = difference(self.plan, compiled.plan).changed()
+        self.plan, self.findings, self.applied_at = compiled.plan, compiled.findings, now
+        return Applied(compiled.plan.version, changed, now)
+
+    def _report(self, outcome: Outcome) -> None:
+        match outcome:
+            case Applied(version, changed):
+                for finding in self.findings if changed else ():
+                    log.warning("%s", finding)
+                log.info("configuration %s is served; %d routes, upstreams or consumers changed", version, changed)
+            case Rejected(findings):
+                for finding in findings:
+                    log.error("%s", finding)
+                log.error("the configuration has errors; %s", self._unchanged())
+            case Abandoned(reason):
+                log.error("the configuration could not be applied: %s; %s", reason, self._unchanged())
+
+    def _unchanged(self) -> str:
+        return f"version {self.plan.version} is served on" if self.plan else "nothing is served"
