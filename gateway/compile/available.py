@@ -1,0 +1,110 @@
+"""What the configuration has a place for and this version does not do yet. An entry goes when its machinery comes.
+
+Nothing that ops write is ignored in silence: what stands here is an error that says so.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.api.config import is_off
+
+Keys = tuple[str | int, ...]
+
+
+def _written(value: object) -> bool:
+    return value is not None and not is_off(value)
+
+
+def _other_than(*available: object) -> Callable[[object], bool]:
+    return lambda value: value not in available
+
+
+def _store(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(("sqlite", "redis"))
+
+
+def _target(value: object) -> bool:
+    url = value.get("url") if isinstance(value, Mapping) else value
+    return isinstance(url, str) and url.startswith(("tcp://", "tls://", "file://"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """`section` is a top-level key, `settings`, or `policies.NAME`; `*` in `keys` stands for every entry."""
+
+    section: str
+    keys: tuple[str, ...]
+    what: str
+    when: Callable[[Any], bool] = _written
+
+
+_TABLE = (
+    _Missing("settings", ("listen", "protocols", "*"), "HTTP/2 towards callers", _other_than("http1")),
+    _Missing("settings", ("listen", "redirect"), "redirect"),
+    _Missing("settings", ("listen", "tls", "client_cert"), "asking for client certificates", _other_than("none")),
+    _Missing("settings", ("listen", "tls", "client_crl"), "client_crl"),
+    _Missing("settings", ("proxy", "client_cert_header"), "client_cert_header", _other_than("none")),
+    _Missing("settings", ("stores", "*"), "a store other than memory", _store),
+    _Missing("settings", ("store",), "a store other than memory", _store),
+    _Missing("issuers", ("introspection",), "introspection"),
+    _Missing("consumers", ("certificates",), "identifying consumers by certificate"),
+    _Missing("upstreams", ("targets", "*"), "a target other than http:// and https://", _target),
+    _Missing("upstreams", ("balance", "hash"), "balancing by hash"),
+    _Missing("upstreams", ("protocol",), "HTTP/2 towards upstreams", _other_than("http1")),
+    _Missing("upstreams", ("slow_start",), "slow_start", _other_than("0s")),
+    _Missing("upstreams", ("health",), "health"),
+    _Missing("upstreams", ("outlier",), "outlier"),
+    _Missing("upstreams", ("honours_idempotency_key",), "honours_idempotency_key", _other_than(False)),
+    _Missing("upstreams", ("send_deadline",), "send_deadline", _other_than(False)),
+    _Missing("upstreams", ("ratelimit_headers",), "passing the upstream's RateLimit fields", _other_than("replace")),
+    _Missing("upstreams", ("auth",), "auth of upstreams"),
+    _Missing("upstreams", ("framing",), "framing"),
+    _Missing("upstreams", ("drop",), "drop"),
+    _Missing("policies.oauth2", ("sender_constrained",), "sender_constrained", _other_than("off", False)),
+    _Missing("policies.rate_limit", ("store",), "a store other than memory", _store),
+)
+
+# Words of the configuration's contract that an installation may lack.
+_LIMITS = ("rate_limit", "quota", "concurrency")
+_RESILIENCE = ("bulkhead", "retry", "breaker", "timeout")
+_CALLERS = ("oauth2", "api_key", "mtls", "ip_allow")
+POLICIES = frozenset(
+    (*_CALLERS, *_LIMITS, *_RESILIENCE, "cors", "headers", "request_size", "compress", "idempotency", "cache")
+)
+ADAPTERS = frozenset(("soap", "fixed_width"))
+
+_BY_SECTION: defaultdict[str, list[_Missing]] = defaultdict(list)
+for _entry in _TABLE:
+    _BY_SECTION[_entry.section].append(_entry)
+
+
+def unavailable(section: str, raw: object) -> Iterator[tuple[Keys, str]]:
+    """Where in a block something stands that this version does not do, and the sentence that says so."""
+    if isinstance(raw, Mapping):
+        for entry in _BY_SECTION.get(section, ()):
+            if entry.keys[0] in raw:
+                for keys, value in _at(raw, entry.keys):
+                    if entry.when(value):
+                        yield keys, sentence(entry.what)
+
+
+def sentence(what: str) -> str:
+    return f"{what} is not available in this version"
+
+
+def _at(raw: object, keys: tuple[str, ...]) -> Iterator[tuple[Keys, object]]:
+    if not keys:
+        yield (), raw
+    elif isinstance(raw, list) and keys[0] != "*":  # one mapping or a list of them
+        for index, item in enumerate(raw):
+            yield from (((index, *below), value) for below, value in _at(item, keys))
+    elif keys[0] == "*" and isinstance(raw, list | dict):
+        items = enumerate(raw) if isinstance(raw, list) else raw.items()
+        for name, item in items:
+            yield from (((name, *below), value) for below, value in _at(item, keys[1:]))
+    elif isinstance(raw, Mapping) and keys[0] in raw:
+        yield from (((keys[0], *below), value) for below, value in _at(raw[keys[0]], keys[1:]))

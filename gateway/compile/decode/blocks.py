@@ -1,0 +1,118 @@
+"""Decodes one block of a file by its model, and gathers what is wrong with it. Knows no block in particular."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from gateway.api.config import Secret
+from gateway.api.policy import Complaint
+from gateway.compile.decode.errors import Keys, masked, mistakes, secrets_in, yaml_keys
+from gateway.compile.finding import Finding, FindingLevel
+from gateway.compile.source.files import SourceFile
+from gateway.compile.source.yaml12 import locate
+
+M = TypeVar("M", bound=BaseModel)
+
+_CONVERTED: Mapping[str, Callable[[str], object]] = {
+    "int_type": int,
+    "float_type": float,
+    "bool_type": {"true": True, "false": False}.__getitem__,
+}
+
+
+@dataclass(slots=True)
+class Remarks:
+    """What is wrong in one file. Places are looked up when the findings are asked for: that composes the file again."""
+
+    file: SourceFile
+    _entries: list[tuple[Keys, str, FindingLevel, bool]] = field(default_factory=list)
+
+    def add(self, keys: Keys, message: str, level: FindingLevel = "error", *, at_key: bool = False) -> None:
+        self._entries.append((keys, message, level, at_key))
+
+    def findings(self) -> list[Finding]:
+        if not self._entries:
+            return []
+        root = self.file.root()
+        found = []
+        for keys, message, level, at_key in self._entries:
+            line, column = (1, 1) if root is None else locate(root, keys, key=at_key)
+            found.append(Finding(self.file.name, line, column, level, shown_path(self.file.value, keys), message))
+        return found
+
+
+def shown_path(value: object, keys: Keys) -> str:
+    """`routes.create-order.policies.rate_limit.burst`: entries of a list by their name, where they have one."""
+    shown: list[str] = []
+    for key in keys:
+        if isinstance(key, int):
+            value = value[key] if isinstance(value, list) and key < len(value) else None
+            name = value.get("name") if isinstance(value, Mapping) else None
+            if isinstance(name, str) and not isinstance(name, Secret):
+                shown.append(name)
+            elif shown:
+                shown[-1] += f"[{key}]"
+            else:
+                shown.append(f"[{key}]")
+        else:
+            value = value.get(key) if isinstance(value, Mapping) else None
+            shown.append(str(key))
+    return ".".join(shown)
+
+
+def decode(model: type[M], raw: object, remarks: Remarks, at: Keys) -> M | None:
+    """`raw`, which stands at `at`, as the model; None when it does not fit, which the remarks then say."""
+    references = remarks.file.references
+    try:
+        return model.model_validate(raw, context=references)
+    except ValidationError as problem:
+        converted = _with_references_converted(raw, problem)
+        if converted is not raw:
+            try:
+                return model.model_validate(converted, context=references)
+            except ValidationError as remaining:
+                problem = remaining
+        for mistake in mistakes(problem, model, raw):
+            remarks.add((*at, *mistake.keys), mistake.message, at_key=mistake.at_key)
+        return None
+
+
+def _with_references_converted(raw: object, problem: ValidationError) -> object:
+    """`${env:PORT}` where a number belongs: the text is taken for the number that it spells."""
+    for error in problem.errors(include_url=False):
+        value = error["input"]
+        if isinstance(value, Secret) and error["type"] in _CONVERTED:
+            try:
+                number = _CONVERTED[error["type"]](str(value))
+            except (ValueError, KeyError):
+                continue
+            raw = _replaced(raw, yaml_keys(error["loc"], raw), number)
+    return raw
+
+
+def _replaced(raw: Any, keys: Keys, value: object) -> object:
+    if not keys:
+        return value
+    copy = raw.copy()
+    copy[keys[0]] = _replaced(raw[keys[0]], keys[1:], value)
+    return copy
+
+
+def complain(remarks: Remarks, at: Keys, raw: object, complaint: Complaint) -> None:
+    """What somebody else says about the block `raw` at `at`; the words may hold what a reference stands for."""
+    level: FindingLevel = "warning" if complaint.level == "warning" else "error"
+    remarks.add((*at, *complaint.path), masked(complaint.message, secrets_in(raw)), level)
+
+
+def digest_of(raw: object, files: Mapping[str, bytes | None] | None = None) -> bytes:
+    """The same for the same content, in every process: values as written, references by what they stand for."""
+    hashed = blake2b(orjson.dumps(raw, option=orjson.OPT_NON_STR_KEYS, default=repr), digest_size=16)
+    for path, content in sorted((files or {}).items()):
+        hashed.update(path.encode("utf-8", "surrogateescape") + (content or b"-"))
+    return hashed.digest()
