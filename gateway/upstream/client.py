@@ -110,8 +110,8 @@ class Upstream:
             content = await body.read()
             left = None if body.length is None else body.length - len(content)
             rest = body if content and left != 0 else None
-            if left and not content:
-                raise RequestRefused(400, "request.framing", "The body ended before its Content-Length.")
+            if left is not None and (left < 0 or (left and not content)):
+                raise _unequal()
         if rest is not None and left is None:
             framing, content = _CHUNKED, _chunk(content)
         elif content or method in _ANTICIPATES_CONTENT:
@@ -191,7 +191,7 @@ async def _stream(connection: Connection, body: Body, left: int | None) -> None:
             if left is not None:
                 left -= len(piece)
                 if left < 0 or not piece:
-                    raise RequestRefused(400, "request.framing", "The body's length differs from its Content-Length.")
+                    raise _unequal()
                 await connection.write(piece)
             elif piece:
                 await connection.write(_chunk(piece))
@@ -201,6 +201,10 @@ async def _stream(connection: Connection, body: Body, left: int | None) -> None:
         connection.sent()
     except Exception as problem:
         connection.fail(problem)
+
+
+def _unequal() -> RequestRefused:
+    return RequestRefused(400, "request.framing", "The body's length differs from its Content-Length.")
 
 
 def _chunk(piece: bytes) -> bytes:
