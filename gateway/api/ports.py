@@ -159,7 +159,10 @@ class Scope(Protocol):
         ...
 
     def state(self, identity: Hashable, make: Callable[[], T]) -> T:
-        """State that outlives snapshots: the same policy and identity get the same object while anyone holds it."""
+        """State that outlives snapshots: the same policy and identity get the same object while anyone holds it.
+
+        It is held weakly, so its class must allow that (no `__slots__` without `__weakref__`, no plain list or dict).
+        """
         ...
 
     def issuer(self, name: str) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from gateway.api.consumers import Consumer, Consumers, KeyEntry, Limits
 from gateway.api.exchange import Exchange, Principal
@@ -147,7 +148,7 @@ class FakeScope:
     workers: int = 1
     tallies: dict[str, Tally] = field(default_factory=dict)
     stores: dict[str | None, Store] = field(default_factory=dict)
-    states: dict[Hashable, Any] = field(default_factory=dict)
+    states: MutableMapping[Hashable, Any] = field(default_factory=WeakValueDictionary)
     issuers: dict[str, Any] = field(default_factory=dict)
     tiers: dict[str, Limits] = field(default_factory=dict)
     role_grants: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
@@ -162,7 +163,9 @@ class FakeScope:
         return self.stores[url]
 
     def state(self, identity: Hashable, make: Callable[[], T]) -> T:
-        found: T = self.states.setdefault(identity, make())
+        found: T | None = self.states.get(identity)
+        if found is None:
+            found = self.states[identity] = make()
         return found
 
     def issuer(self, name: str) -> Any:

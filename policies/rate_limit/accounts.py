@@ -62,8 +62,6 @@ Known = dict[str | bytes, Account]
 class Shelf:
     """Bounds the accounts that all limits of a process keep: first in, first out, one at a time."""
 
-    __slots__ = ("_order",)
-
     def __init__(self) -> None:
         self._order: deque[tuple[Known, str | bytes]] = deque()
 

@@ -68,7 +68,10 @@ def test_scopes_that_are_alike_share_state_and_stores_but_not_counters():
     scope = FakeScope(policy="mine", issuers={"idp": 1}, tiers={}, role_grants={"r": None})
     other = scope.like(route="other")
     assert other.policy == "mine"
-    assert scope.state("k", list) is other.state("k", list)
+    kept = scope.state("k", FakeClock)
+    assert other.state("k", FakeClock) is kept
+    with pytest.raises(TypeError, match="weak reference"):
+        scope.state("held weakly, as in the gateway", list)
     assert isinstance(scope.store(None), LocalStore)
     assert scope.store(None) is other.store(None)
     scope.tally("allow").value += 1
