@@ -122,6 +122,7 @@ class PolicySpec:
     default_name: Callable[[Any], str] | None = None  # of an instance that ops gave no name; None: the policy's
     merge: Callable[[Sequence[Gate]], Gate] | None = None  # makes one gate of several that decide together
     authenticator: bool = False
+    answers_preflights: bool = False  # takes OPTIONS requests that announce another method (CORS)
     request_body: Callable[[Any], Need] = lambda config: Need.STREAM
     response_body: Callable[[Any], Need] = lambda config: Need.STREAM
     check: Callable[[Any, CheckContext], Iterable[Complaint]] = lambda config, context: ()

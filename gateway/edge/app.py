@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from gateway.api.exchange import Exchange, Outcome
-from gateway.api.messages import Response
+from gateway.api.messages import Request, Response
 from gateway.edge import faults
 from gateway.edge.body import Receive
 from gateway.edge.receive import Receiver
 from gateway.edge.send import Send, deliver, watch_client
-from gateway.edge.snapshot import Cell, LiveRoute
+from gateway.edge.snapshot import Cell, LiveRoute, Snapshot
 from gateway.routing.table import Match
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for a caller that left before it was answered
@@ -44,6 +44,8 @@ class Edge:
                 self.receiver.settle(exchange, scope, receive, snapshot)
                 request = exchange.request
                 found = snapshot.table.match(request.host, request.path, request.method, request.headers, request.query)
+                if type(found) is not Match and request.method == "OPTIONS":
+                    found = _preflighted(snapshot, request) or found
                 if type(found) is Match:  # 3
                     route = found.route
                     exchange.route = route.name
@@ -81,3 +83,12 @@ class Edge:
                 observer.observe(exchange, outcome)
         if self._cell.access_log is not None:
             self._cell.access_log.write(exchange, status, seconds, complete=complete)
+
+
+def _preflighted(snapshot: Snapshot, request: Request) -> Match[LiveRoute] | None:
+    """The route that a CORS preflight asks about; its `cors` answers (Fetch standard, CORS-preflight fetch)."""
+    method = request.headers.get(b"access-control-request-method")
+    if method is None or request.headers.get(b"origin") is None:
+        return None
+    found = snapshot.table.match(request.host, request.path, method.decode("latin-1"), None, request.query)
+    return found if isinstance(found, Match) and found.route.preflights else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Protocol
 
 from gateway.api.exchange import Exchange
@@ -12,7 +13,6 @@ from gateway.telemetry.metrics import Histogram
 
 # Written anew for each upstream call; a caller's own are never passed on as they came
 _REWRITTEN = frozenset((b"host", b"content-length", b"expect", b"x-request-id"))
-_OURS = frozenset((b"server", b"x-request-id"))  # in answers: the edge writes its own
 
 
 class Caller(Protocol):
@@ -34,9 +34,9 @@ class Forward:
         self._path_of = path_of
         self._clock = asyncio.get_running_loop().time
 
-    async def __call__(self, exchange: Exchange) -> Response:
+    def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         request = exchange.request
-        return await self.call(exchange, request.method, self.target(exchange), request.headers, request.body)
+        return self.call(exchange, request.method, self.target(exchange), request.headers, request.body)
 
     def target(self, exchange: Exchange) -> bytes:
         """The origin-form target for the upstream: rewritten path, the caller's query byte for byte."""
@@ -57,12 +57,10 @@ class Forward:
         started = self._clock()
         exchange.upstream = self._name
         try:
-            response = await self._send(
+            return await self._send(
                 outgoing, min(exchange.deadline, started + exchange.attempt_s), replayable=self._replayable
             )
         finally:
             seconds = self._clock() - started
             exchange.upstream_s += seconds
             self._seconds.observe(seconds)
-        response.headers[:] = [field for field in response.headers if field[0] not in _OURS]
-        return response

@@ -15,6 +15,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 SERVER = (b"server", b"sluicegate")
 CLOSE = (b"connection", b"close")
+_OURS = frozenset((b"server", b"x-request-id"))  # whatever an upstream or a policy says of them
 # Fields of which an answer may have several; all others that a policy adds replace the upstream's own
 _COMBINED = frozenset((b"vary", b"set-cookie", b"www-authenticate", b"link", b"cache-status"))
 
@@ -32,17 +33,21 @@ async def deliver(exchange: Exchange, response: Response, send: Send, *, drainin
     status = response.status
     whole = type(body) is bytes
     bodiless = exchange.request.method == "HEAD" or status in (204, 304)
-    if whole and status >= 200 and status not in (204, 304):
-        for field in headers:
-            if field[0] == b"content-length":
-                break
-        else:
-            headers.append((b"content-length", b"%d" % len(body)))  # type: ignore[arg-type]  # bytes, tested above
-    headers.append((b"x-request-id", exchange.request_id.encode("ascii")))
-    headers.append(SERVER)
+    fields: list[tuple[bytes, bytes]] = []
+    framed = status in (204, 304) or not whole
+    for field in headers:
+        name = field[0]
+        if name not in _OURS:
+            fields.append(field)
+            if name == b"content-length":
+                framed = True
+    if not framed:
+        fields.append((b"content-length", b"%d" % len(body)))  # type: ignore[arg-type]  # bytes, tested above
+    fields.append((b"x-request-id", exchange.request_id.encode("ascii")))
+    fields.append(SERVER)
     if draining:
-        headers.append(CLOSE)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+        fields.append(CLOSE)
+    await send({"type": "http.response.start", "status": status, "headers": fields})
     if whole:
         if bodiless:
             body = b""

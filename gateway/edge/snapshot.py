@@ -24,6 +24,7 @@ class LiveRoute:
     handle: Proceed
     observers: tuple[Observer, ...]
     metrics: RouteMetrics
+    preflights: bool = False  # answers OPTIONS requests that announce another method
 
 
 class Snapshot:

@@ -44,15 +44,16 @@ class RouteBuilder:
         steps, needs = self._steps(plan.policies, plan.name, plan.config.upstream or "")
         require_all = plan.auth is not None and plan.auth[0] == "all"
         chain = fold(steps, self._terminal(plan), require_all=require_all)
-        return self._live(plan.name, chain), frozenset(needs)
+        preflights = any(self._specs.policies[one.policy].answers_preflights for one in plan.policies)
+        return self._live(plan.name, chain, preflights=preflights), frozenset(needs)
 
     def unmatched(self, policies: Sequence[PolicyPlan]) -> tuple[LiveRoute, frozenset[str]]:
         """What answers requests that match no route: the global policies, then 404 or 405."""
         steps, needs = self._steps(policies, "", "")
         return self._live(UNMATCHED, fold(steps, unmatched)), frozenset(needs)
 
-    def _live(self, name: str, chain: Chain) -> LiveRoute:
-        return LiveRoute(name, chain.handle, chain.observers, self._resources.metrics.route(name))
+    def _live(self, name: str, chain: Chain, *, preflights: bool = False) -> LiveRoute:
+        return LiveRoute(name, chain.handle, chain.observers, self._resources.metrics.route(name), preflights)
 
     def _steps(self, policies: Sequence[PolicyPlan], route: str, upstream: str) -> tuple[list[Step], set[str]]:
         steps: list[Step] = []

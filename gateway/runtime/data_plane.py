@@ -17,7 +17,7 @@ from gateway.edge.snapshot import Cell, LiveRoute, Snapshot
 from gateway.http.forwarded import ProxyRules
 from gateway.http.request_id import RequestIds
 from gateway.http.target import PathRules
-from gateway.routing.build import build_in_slices
+from gateway.routing.build import build_in_slices, dismantle
 from gateway.routing.pattern import RouteMatch, of_route
 from gateway.routing.table import RouteTable
 from gateway.runtime.build import RouteBuilder, Specs
@@ -100,6 +100,7 @@ class WorkerPlane:
         self._consumers = ConsumerTable()
         self._access_log: AccessLog | None = None
         self._edges: list[Edge] = []
+        self._dismantling: set[asyncio.Task[None]] = set()
         self._resources.metrics.sources.append(self._values)
 
     @property
@@ -178,6 +179,7 @@ class WorkerPlane:
     def commit(self, prepared: object) -> None:
         assert isinstance(prepared, Prepared), "what prepare() gave"
         old, cell = self._cell.current, self._cell
+        loop = asyncio.get_running_loop()
         gone = [one for name, one in self._upstreams.items() if name not in prepared.upstreams]
         for name, config in prepared.reconfigured.items():
             prepared.upstreams[name].reconfigure(config)
@@ -198,6 +200,9 @@ class WorkerPlane:
         def retire() -> None:
             for upstream in gone:
                 upstream.close()
+            if old is not None:
+                self._dismantling.add(task := loop.create_task(_dismantle(old.table)))
+                task.add_done_callback(self._dismantling.discard)
             # a route may have come back meanwhile
             self._resources.metrics.forget_routes(prepared.gone_routes - self._bound.keys())
 
@@ -243,3 +248,10 @@ class WorkerPlane:
         if access_log is not None:
             access_log.flush()
             asyncio.get_running_loop().run_in_executor(None, access_log.close)
+
+
+async def _dismantle(table: RouteTable[LiveRoute]) -> None:
+    """Free a table that no request reads any more, in slices: at once, 10,000 routes take 3 to 7 ms."""
+    slices = Slices()
+    for _ in dismantle(table):
+        await slices.breathe()

@@ -9,4 +9,5 @@ POLICY = PolicySpec(
     config=CorsConfig,
     slot=lambda config: Slot.EDGE,
     build=Cors,
+    answers_preflights=True,
 )
