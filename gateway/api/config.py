@@ -205,9 +205,10 @@ def is_off(value: object) -> bool:
 
 
 def shorthand(field: str, block: Any) -> BeforeValidator:
-    """A bare piece of text stands for the block with that one field."""
+    """A bare value stands for the block with that one field."""
     return BeforeValidator(
-        lambda value: {field: value} if isinstance(value, str) else value, json_schema_input_type=block | str
+        lambda value: {field: value} if isinstance(value, str | int | float) else value,
+        json_schema_input_type=block | str,
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Literal
+
+from gateway.api.config import Secret
 
 FindingLevel = Literal["error", "warning"]
 
@@ -43,3 +45,22 @@ def listed(words: Sequence[object], conjunction: str = "or") -> str:
     """`a, b or c`."""
     texts = [str(word) for word in words]
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} {conjunction} {texts[-1]}"
+
+
+def shown_path(value: object, keys: Sequence[str | int]) -> str:
+    """`routes.create-order.policies.rate_limit.burst`: entries of a list by their name, where they have one."""
+    shown: list[str] = []
+    for key in keys:
+        if isinstance(key, int):
+            value = value[key] if isinstance(value, list) and key < len(value) else None
+            name = value.get("name") if isinstance(value, Mapping) else None
+            if isinstance(name, str) and not isinstance(name, Secret):
+                shown.append(name)
+            elif shown:
+                shown[-1] += f"[{key}]"
+            else:
+                shown.append(f"[{key}]")
+        else:
+            value = value.get(key) if isinstance(value, Mapping) else None
+            shown.append(str(key))
+    return ".".join(shown)

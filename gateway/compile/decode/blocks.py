@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.api.config import Secret
 from gateway.api.policy import Complaint
 from gateway.compile.decode.errors import Keys, masked, mistakes, secrets_in, yaml_keys
-from gateway.compile.finding import Finding, FindingLevel
+from gateway.compile.finding import Finding, FindingLevel, shown_path
 from gateway.compile.source.files import SourceFile
 from gateway.compile.source.yaml12 import locate
 
@@ -42,28 +42,11 @@ class Remarks:
         root = self.file.root()
         found = []
         for keys, message, level, at_key in self._entries:
+            if keys in self.file.unread:
+                continue  # what could not be read is wrong in any other way too
             line, column = (1, 1) if root is None else locate(root, keys, key=at_key)
             found.append(Finding(self.file.name, line, column, level, shown_path(self.file.value, keys), message))
         return found
-
-
-def shown_path(value: object, keys: Keys) -> str:
-    """`routes.create-order.policies.rate_limit.burst`: entries of a list by their name, where they have one."""
-    shown: list[str] = []
-    for key in keys:
-        if isinstance(key, int):
-            value = value[key] if isinstance(value, list) and key < len(value) else None
-            name = value.get("name") if isinstance(value, Mapping) else None
-            if isinstance(name, str) and not isinstance(name, Secret):
-                shown.append(name)
-            elif shown:
-                shown[-1] += f"[{key}]"
-            else:
-                shown.append(f"[{key}]")
-        else:
-            value = value.get(key) if isinstance(value, Mapping) else None
-            shown.append(str(key))
-    return ".".join(shown)
 
 
 def decode(model: type[M], raw: object, remarks: Remarks, at: Keys) -> M | None:

@@ -45,6 +45,7 @@ _SHAPES = {
     "mapping_type": "a mapping",
     "none_required": "nothing",
 }
+_OUTSHONE = {*_SHAPES, "literal_error", "too_short"}
 _BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
     "greater_than": ("gt", "more than"),
@@ -61,8 +62,8 @@ def mistakes(problem: ValidationError, model: type[BaseModel], raw: object) -> l
     found = []
     for keys, errors in by_place.items():
         deeper = any(len(other) > len(keys) and other[: len(keys)] == keys for other in by_place)
-        if deeper and all(error["type"] in _SHAPES or error["type"] == "literal_error" for error in errors):
-            continue  # another branch of a union took the value's shape, and says more
+        if deeper and all(error["type"] in _OUTSHONE for error in errors):
+            continue  # another branch of a union took the value's shape, and says more; or no entry of a list was sound
         found.append(Mistake(keys, _message(errors, model, keys), errors[0]["type"] == "extra_forbidden"))
     hidden = list(secrets_in(raw))
     return [Mistake(each.keys, masked(each.message, hidden), each.at_key) for each in found]

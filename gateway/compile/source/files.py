@@ -12,7 +12,7 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, SequenceNode
 
-from gateway.compile.finding import Finding
+from gateway.compile.finding import Finding, shown_path
 from gateway.compile.source.references import Dependencies, Outside, References, digest
 from gateway.compile.source.yaml12 import Problem, Unreadable, at, compose, load
 
@@ -42,6 +42,7 @@ class SourceFile:
     value: Mapping[str, Any]
     marks: Mapping[Keys, tuple[int, int]]  # line and column of each route, upstream and policy
     findings: tuple[Finding, ...]
+    unread: frozenset[Keys]  # where a value could not be read
     references: References
 
     @property
@@ -93,8 +94,10 @@ def parse(written: Written, outside: Outside, *, main: bool) -> SourceFile:
     try:
         document = load(written.text, references.interpolate)
     except Unreadable as problem:
-        return SourceFile(written, main, {}, {}, (_finding(written.name, problem.problem),), references)
-    findings = [_finding(written.name, problem) for problem in document.problems]
+        return SourceFile(
+            written, main, {}, {}, (_finding(written.name, {}, problem.problem),), frozenset(), references
+        )
+    findings = [_finding(written.name, document.value, problem) for problem in document.problems]
     value = document.value
     if value is None:
         value = {}
@@ -103,12 +106,13 @@ def parse(written: Written, outside: Outside, *, main: bool) -> SourceFile:
             Finding(written.name, 1, 1, "error", "", "a configuration file holds a mapping, as in `routes: [...]`")
         )
         value = {}
+    unread = frozenset(problem.path for problem in document.problems)
     marks = dict(_marks(document.root)) if isinstance(document.root, MappingNode) else {}
-    return SourceFile(written, main, value, marks, tuple(findings), references)
+    return SourceFile(written, main, value, marks, tuple(findings), unread, references)
 
 
-def _finding(file: str, problem: Problem) -> Finding:
-    return Finding(file, problem.line, problem.column, "error", ".".join(map(str, problem.path)), problem.message)
+def _finding(file: str, value: object, problem: Problem) -> Finding:
+    return Finding(file, problem.line, problem.column, "error", shown_path(value, problem.path), problem.message)
 
 
 def _marks(root: MappingNode) -> Any:
