@@ -111,8 +111,8 @@ class OperationCodec:
         message = operation.input
         self.request = body_elements(message)
         self.response = body_elements(operation.output) if operation.output is not None else ()
-        self.header_elements = _headers(operation.input)
-        self.answer_headers = {element.name: element for element in _headers(operation.output)}
+        self.header_elements = header_elements(operation.input)
+        self.answer_headers = {element.name: element for element in header_elements(operation.output)}
         shared = shared or Shared(wsdl)
         prefixes = shared.prefixes
         if message.wrapper:
@@ -287,7 +287,8 @@ class OperationCodec:
         return found
 
 
-def _headers(message: Message | None) -> tuple[Element, ...]:
+def header_elements(message: Message | None) -> tuple[Element, ...]:
+    """The declared header blocks of a message."""
     if message is None:
         return ()
     return tuple(part.element or Element(part.name, part.type) for part in message.headers)

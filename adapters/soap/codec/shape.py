@@ -6,18 +6,21 @@ Reading, writing and JSON Schema all go by the same shape, so they cannot disagr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from adapters.soap.schema.components import Schema
 from adapters.soap.schema.model import (
     UNBOUNDED,
+    AnyType,
     ComplexType,
     Element,
     Group,
     Particle,
     Wildcard,
+    descendants,
     local_name,
     split,
 )
@@ -115,6 +118,26 @@ def shape_of(kind: ComplexType) -> Shape:
                 key, member.element, 0, member.max, member.always
             )
     return shape
+
+
+def reachable_types(schema: Schema, roots: Iterable[Element], limit: int) -> Iterator[ComplexType]:
+    """The complex types that a message can hold, derived ones too, each once; at most about `limit` components are looked at."""
+    seen: set[int] = set()
+    waiting: list[Element | AnyType] = list(roots)
+    while waiting and len(seen) < limit:
+        component = waiting.pop()
+        if id(component) in seen or component is schema.anything:
+            continue
+        seen.add(id(component))
+        if isinstance(component, Element):
+            waiting.append(component.type)
+            waiting.extend(component.substitutes)
+        elif isinstance(component, ComplexType):
+            yield component
+            waiting.extend(descendants(component))
+            if component.array_item is not None:
+                waiting.append(component.array_item)
+            waiting.extend(p.term for p in _particles(component.content) if isinstance(p.term, Element))
 
 
 def _particles(particle: Particle | None) -> Iterator[Particle]:

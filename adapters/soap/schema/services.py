@@ -55,6 +55,7 @@ class Operation:
     place: Place
     faults: tuple[Part, ...] = ()
     doc: str = ""
+    wsa_action: str = ""
 
 
 @dataclass(slots=True)
@@ -235,6 +236,7 @@ class _Reader:
             here,
             tuple(self._faults(abstract, types_file)),
             _documentation(abstract),
+            _wsa_action(types, wanted, name, action),
         )
 
     def _faults(self, abstract: etree._Element, file: str) -> Iterator[Part]:
@@ -323,6 +325,21 @@ class _Reader:
                 self._findings.error(here, f"part {name} needs an element or a type")
             parts[name] = Part(name, element, kind, here)
         return parts
+
+
+def _wsa_action(types: etree._Element, wanted: etree._Element, name: str, action: str) -> str:
+    """WS-Addressing 1.0 Metadata §4.4.1: what the WSDL says, else the SOAPAction, else the default pattern."""
+    for namespace in ("http://www.w3.org/2007/05/addressing/metadata", "http://www.w3.org/2006/05/addressing/wsdl"):
+        said = wanted.get(clark(namespace, "Action"))
+        if said:
+            return said
+    if action:
+        return action
+    root = types.getparent()
+    target = (root.get("targetNamespace") if root is not None else None) or ""
+    separator = ":" if target.startswith("urn:") else "/"
+    ending = wanted.get("name") or f"{name}Request"
+    return f"{target.rstrip('/')}{separator}{types.get('name')}{separator}{ending}"
 
 
 def _soap(node: etree._Element, local: str) -> bool:

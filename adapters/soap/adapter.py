@@ -1,0 +1,262 @@
+"""The adapter of one route: built once from its configuration, then pure work per call but for nonce, id and clock."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from os import urandom
+from secrets import token_hex
+from typing import Final
+from urllib.parse import urlsplit
+
+from lxml import etree
+
+from adapters.soap.addressing import WSA, addressing_blocks, check_relation
+from adapters.soap.answer import AnswerReader
+from adapters.soap.catalogue import CATALOGUE
+from adapters.soap.codec.envelope import HEADERS, OperationCodec
+from adapters.soap.codec.errors import Misfit
+from adapters.soap.codec.multipart import join_parts
+from adapters.soap.codec.writing import Attachment
+from adapters.soap.config import Security, SoapConfig
+from adapters.soap.mapping import WITHOUT_BODY, Assignment, assign, blame, by_parameters, compile_assignments
+from adapters.soap.paths import resolve
+from adapters.soap.request import Incoming, read_request
+from adapters.soap.schema.model import ComplexType, Element, Group, Particle
+from adapters.soap.schema.services import Port
+from adapters.soap.security.header import BODY_ID, WSSE, Moment, security_header, timestamp, username_token
+from adapters.soap.security.signature import Signer, Verifier, check_timestamp
+from gateway.api.adapter import AdapterScope, Codec, Encoded, Reply
+from gateway.api.errors import RequestRefused, Unmappable
+from gateway.api.exchange import Exchange
+from gateway.api.messages import Response
+
+Now = Callable[[], datetime]
+
+_MEDIA: Final = {"1.1": "text/xml", "1.2": "application/soap+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the answer must relate to."""
+
+    message_id: str
+
+
+def build(config: SoapConfig, scope: AdapterScope) -> SoapCodec:
+    """Raises BadWsdl, LookupError, BadPath, PlaceholderError, OSError, ValueError; check() has shown all of them before."""
+    shared = CATALOGUE.compiled(config.wsdl, scope.read_file, remote=config.remote)
+    port, operation = shared.wsdl.require(config.operation, service=config.service, port=config.port)
+    codec = OperationCodec(
+        shared.wsdl, operation, shared, numbers=config.numbers, unknown=config.unknown, strict=config.strict_answers
+    )
+    return SoapCodec(config, codec, port, scope.read_file)
+
+
+def content_root(elements: tuple[Element, ...]) -> Element:
+    """One element whose inside is the message's content, also where a document body has none or several."""
+    if len(elements) == 1:
+        return elements[0]
+    particles = tuple(Particle(element) for element in elements)
+    return Element("", ComplexType("", content=Particle(Group("sequence", particles)) if particles else None))
+
+
+def headers_root(elements: tuple[Element, ...]) -> Element:
+    particles = tuple(Particle(element, 0) for element in elements)
+    return Element(HEADERS, ComplexType("", content=Particle(Group("sequence", particles)) if particles else None))
+
+
+class SoapCodec(Codec):
+    """JSON in front, one SOAP operation behind."""
+
+    def __init__(
+        self,
+        config: SoapConfig,
+        codec: OperationCodec,
+        port: Port,
+        read_file: Callable[[str], bytes],
+        now: Now | None = None,
+    ) -> None:
+        self._codec = codec
+        self._now = now or partial(datetime.now, UTC)
+        operation = codec.operation
+        schema = codec.wsdl.schema
+        root = content_root(codec.request)
+        self._assignments = compile_assignments(schema, root, config.request) if config.request is not None else None
+        self._headers = compile_assignments(schema, headers_root(codec.header_elements), config.headers)
+        self._by_parameters = by_parameters(root)
+        self._open_headers = bool(codec.header_elements) and not config.headers
+        self._attached = {part.name for part in operation.input.attached}
+        self._target = _target(config.address or port.address)
+        self._action = operation.action
+        self._media = _MEDIA[operation.version]
+        # SOAP 1.1 §6.1.1: quoted, empty when there is none; SOAP 1.2 part 2 §6.5.3: a parameter of the media type
+        self._content_type = f"{self._media}; charset=utf-8"
+        self._fields: tuple[tuple[bytes, bytes], ...] = ()
+        if operation.version == "1.1":
+            self._fields = ((b"soapaction", f'"{operation.action}"'.encode()),)
+        elif operation.action:
+            self._content_type += f'; action="{operation.action}"'
+        self._security = _SecurityHeader(config.security, read_file)
+        self._addressing = (operation.wsa_action, config.address or port.address) if config.addressing else None
+        selected = (
+            resolve(schema, content_root(codec.response), config.response.select) if config.response.select else ()
+        )
+        understood = frozenset(({WSSE} if self._security.wanted else set()) | ({WSA} if config.addressing else set()))
+        self._answers = AnswerReader(codec, config, selected, understood, self._trust)
+
+    # --- out -----------------------------------------------------------------------------------------------
+
+    def encode(self, exchange: Exchange, body: bytes) -> Encoded:
+        incoming = read_request(exchange, body)
+        blocks = self._blocks(exchange)
+        security = self._security
+        try:
+            value, headers = self._content(exchange, incoming)
+            loose = self._loose(value)
+            envelope = self._codec.encode(value, headers, blocks, BODY_ID if security.signs else "")
+        except Misfit as misfit:
+            raise self._unmappable(misfit, exchange, incoming.value) from misfit
+        octets = security.sign(envelope) if security.signs else envelope.encode()
+        if incoming.attachments or loose:
+            return self._multipart(octets, incoming, loose)
+        return Encoded(octets, self._content_type.encode(), target=self._target, headers=self._fields)
+
+    def _content(self, exchange: Exchange, incoming: Incoming) -> tuple[object, dict[str, object]]:
+        value = incoming.value
+        headers: dict[str, object] = {}
+        if self._open_headers and type(value) is dict and HEADERS in value:
+            given = value[HEADERS]
+            if type(given) is not dict:
+                raise Misfit("an object is expected", HEADERS)
+            headers = given
+            value = {key: inner for key, inner in value.items() if key != HEADERS}
+        if self._headers:
+            headers = assign(self._headers, exchange, incoming.value)
+        if self._assignments is not None:
+            value = assign(self._assignments, exchange, incoming.value)
+        elif exchange.request.method in WITHOUT_BODY:
+            try:
+                value = self._by_parameters(exchange)
+            except ValueError as exc:
+                raise RequestRefused(400, "soap.bad-query", "The query has too many parameters.") from exc
+        return value, headers
+
+    def _blocks(self, exchange: Exchange) -> list[str]:
+        blocks = self._security.blocks(self._now) if self._security.wanted else []
+        if self._addressing is not None:
+            action, to = self._addressing
+            message_id = f"urn:uuid:{uuid.uuid4()}"
+            exchange.keep(Sent(message_id))
+            blocks.append(addressing_blocks(action, to, message_id, answered=self._codec.operation.output is not None))
+        return blocks
+
+    def _loose(self, value: object) -> dict[str, object]:
+        """Parts that mime:content sends beside the envelope (SwA): taken out of the content, by name."""
+        if not self._attached or type(value) is not dict:
+            return {}
+        return {name: value.pop(name) for name in self._attached if name in value}
+
+    def _multipart(self, envelope: bytes, incoming: Incoming, loose: dict[str, object]) -> Encoded:
+        attached = [
+            (content_id, part.headers.get("content-type", ""), part.content)
+            for content_id, part in incoming.attachments.items()
+        ]
+        for name, value in loose.items():
+            if type(value) is Attachment:
+                part = incoming.attachments[value.content_id]
+                attached = [entry for entry in attached if entry[0] != value.content_id]
+                attached.append(
+                    (f"{name}={token_hex(8)}@sluicegate", part.headers.get("content-type", ""), part.content)
+                )
+            elif type(value) is str:
+                attached.append((f"{name}={token_hex(8)}@sluicegate", "text/plain; charset=utf-8", value.encode()))
+            else:
+                raise Unmappable("a string or an attachment is expected", pointer=f"/{name}")
+        boundary = token_hex(20)
+        if loose:  # SwA (W3C note of 11 December 2000): the envelope as it is
+            kind, parameters = self._content_type, f'type="{self._media}"'
+        else:  # MTOM §3.2: the root is XOP, and says what it was
+            kind = f'application/xop+xml; charset=utf-8; type="{self._media}"'
+            parameters = f'type="application/xop+xml"; start-info="{self._media}"'
+            if self._codec.operation.version == "1.2" and self._action:
+                parameters += f'; action="{self._action}"'
+        content_type = f'multipart/related; {parameters}; start="<root@sluicegate>"; boundary="{boundary}"'
+        body = join_parts(boundary, envelope, kind, attached)
+        return Encoded(body, content_type.encode(), target=self._target, headers=self._fields)
+
+    def _unmappable(self, misfit: Misfit, exchange: Exchange, body: object) -> Unmappable:
+        lines: tuple[Assignment, ...] | None = self._assignments
+        if misfit.path and misfit.path[-1] == HEADERS and self._headers:
+            misfit.path.pop()
+            lines = self._headers
+        if lines is None:
+            return Unmappable(misfit.detail, pointer=misfit.pointer)
+        pointer, detail = blame(lines, misfit, exchange, body)
+        return Unmappable(detail, pointer=pointer)
+
+    # --- back ----------------------------------------------------------------------------------------------
+
+    def decode(self, exchange: Exchange, reply: Reply) -> Response:
+        return self._answers.read(exchange, reply)
+
+    def _trust(self, exchange: Exchange, root: etree._Element) -> None:
+        self._security.check(root, self._now)
+        if self._addressing is not None:
+            sent = exchange.kept(Sent)
+            if sent is not None:
+                check_relation(root, sent.message_id)
+
+
+class _SecurityHeader:
+    """The configured parts of wsse:Security, ready to be written."""
+
+    def __init__(self, config: Security, read_file: Callable[[str], bytes]) -> None:
+        self._token = config.username_token
+        self._lifetime_s = config.timestamp
+        signature = config.signature
+        self._signer: Signer | None = None
+        self._verifier: Verifier | None = None
+        if signature is not None:
+            if (signature.cert is None) != (signature.key is None):
+                raise ValueError("a signature needs both cert and key")
+            if signature.cert is not None and signature.key is not None:
+                self._signer = Signer(read_file(signature.cert), read_file(signature.key))
+            if signature.verify is not None:
+                self._verifier = Verifier(read_file(signature.verify))
+        self.signs = self._signer is not None
+        self.wanted = bool(self._token or self._lifetime_s or self._signer or self._verifier)
+
+    def blocks(self, now: Now) -> list[str]:
+        moment = Moment(now(), urandom(16))
+        parts = []
+        if self._lifetime_s:
+            parts.append(timestamp(moment, self._lifetime_s))
+        if self._token is not None:
+            parts.append(
+                username_token(moment, self._token.username, str(self._token.password), digest=self._token.digest)
+            )
+        return [security_header(*parts)] if parts or self.signs else []
+
+    def sign(self, envelope: str) -> bytes:
+        assert self._signer is not None, "asked for only when it signs"
+        return self._signer.sign(envelope, "Body", *(("Timestamp",) if self._lifetime_s else ()))
+
+    def check(self, root: etree._Element, now: Now) -> None:
+        if self._verifier is not None:
+            self._verifier.verify(root, now())
+            if self._lifetime_s:
+                check_timestamp(root, now())
+
+
+def _target(address: str) -> bytes:
+    """Path and query to call, in origin form. Raises ValueError for what cannot be a request target."""
+    parts = urlsplit(address)
+    path = parts.path or "/"
+    target = f"{path}?{parts.query}" if parts.query else path
+    if not path.startswith("/") or any(not "!" <= char <= "~" for char in target):
+        raise ValueError("address must be a path that begins with a slash, or a URL, in ASCII")
+    return target.encode("ascii")

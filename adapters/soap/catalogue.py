@@ -1,0 +1,87 @@
+"""Compiled WSDLs, each once for all routes that name it. The only part of the adapter that reads files."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final
+
+import httpx
+
+from adapters.soap.codec.envelope import Shared
+from adapters.soap.schema.documents import BadWsdl, Read
+from adapters.soap.schema.services import compile_wsdl
+
+KEPT: Final = 32  # compiled WSDLs; a large one holds some 50 MB
+MAX_REMOTE: Final = 32 * 2**20  # octets of one remote document
+
+
+class Catalogue:
+    """Remembers compiled WSDLs by the contents of all their files."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, bool, str], tuple[dict[str, str], Shared]] = OrderedDict()
+
+    def compiled(self, location: str, read_file: Callable[[str], bytes], *, remote: bool = False) -> Shared:
+        """The WSDL at `location`. Raises BadWsdl, OSError when the file itself cannot be read."""
+        read = _reader(read_file, remote)
+        root = read(location)
+        key = (location, remote, sha256(root).hexdigest())
+        with self._lock:  # two routes that name one WSDL wait for one compilation
+            known = self._known.get(key)
+            if known is not None and all(_digest(read, file) == digest for file, digest in known[0].items()):
+                self._known.move_to_end(key)
+                return known[1]
+            wsdl = compile_wsdl(location, lambda path: root if path == location else read(path), remote=remote)
+            digests = {file: _digest(read, file) for file in wsdl.documents.files if file != location}
+            # the documents have said all they know; their trees are several times the size of what is kept
+            wsdl.documents.definitions.clear()
+            wsdl.documents.schemas.clear()
+            shared = Shared(wsdl)
+            self._known[key] = (digests, shared)
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+            return shared
+
+
+CATALOGUE: Final = Catalogue()
+
+
+def _digest(read: Read, file: str) -> str:
+    try:
+        return sha256(read(file)).hexdigest()
+    except OSError:
+        return ""
+
+
+def _reader(read_file: Callable[[str], bytes], remote: bool) -> Read:
+    def read(location: str) -> bytes:
+        if not location.startswith(("http://", "https://")):
+            return read_file(location)
+        if not remote:
+            raise OSError(f"{location} is on the network; allow it with remote: true")
+        return _fetch(location)
+
+    return read
+
+
+def _fetch(url: str) -> bytes:
+    """Only ever while a configuration is being compiled, off the event loop."""
+    try:
+        with httpx.stream("GET", url, timeout=10.0, follow_redirects=False) as response:
+            if response.status_code != 200:
+                raise OSError(f"{url} answered {response.status_code}")
+            body = bytearray()
+            for piece in response.iter_bytes():
+                body += piece
+                if len(body) > MAX_REMOTE:
+                    raise OSError(f"{url} is larger than {MAX_REMOTE} octets")
+            return bytes(body)
+    except httpx.HTTPError as exc:
+        raise OSError(f"{url}: {type(exc).__name__}") from exc
+
+
+__all__ = ["CATALOGUE", "BadWsdl", "Catalogue"]

@@ -1,0 +1,107 @@
+"""What is wrong with a SOAP route's configuration, or with its WSDL: all of it in one run, each at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from adapters.soap.adapter import SoapCodec, content_root, headers_root
+from adapters.soap.catalogue import CATALOGUE
+from adapters.soap.codec.envelope import OperationCodec, Shared, body_elements, header_elements
+from adapters.soap.codec.shape import reachable_types, shape_of
+from adapters.soap.config import SoapConfig
+from adapters.soap.mapping import compile_assignments
+from adapters.soap.paths import BadPath, resolve
+from adapters.soap.schema.components import Schema
+from adapters.soap.schema.documents import BadWsdl, Finding
+from adapters.soap.schema.model import Element, local_name
+from adapters.soap.schema.services import Operation
+from gateway.api.adapter import AdapterScope
+from gateway.api.placeholder import PlaceholderError
+from gateway.api.policy import Complaint
+
+SHOWN = 50  # findings of one WSDL; a broken import can make hundreds
+LOOKED_AT = 2000  # components; in a schema where all refers to all, the rest is not looked at for warnings
+
+
+def check(config: SoapConfig, scope: AdapterScope) -> Iterator[Complaint]:
+    """Compile the WSDL and everything that the route says about it."""
+    try:
+        shared = CATALOGUE.compiled(config.wsdl, scope.read_file, remote=config.remote)
+    except OSError as exc:
+        yield Complaint(("wsdl",), f"cannot read {config.wsdl}: {exc.strerror or exc}")
+        return
+    except BadWsdl as exc:
+        yield from _shown(exc.findings)
+        return
+    yield from _shown(shared.wsdl.findings)
+    try:
+        _, operation = shared.wsdl.require(config.operation, service=config.service, port=config.port)
+    except LookupError as exc:
+        path = "operation" if "operation" in str(exc) else ("port" if config.port else "service")
+        yield Complaint((path,), str(exc.args[0]))
+        return
+    mapped = list(_mapping(config, shared.wsdl.schema, operation))
+    yield from mapped
+    yield from _lossy(shared.wsdl.schema, operation)
+    if not mapped and not shared.wsdl.findings.errors:
+        yield from _built(config, scope, shared, operation)
+
+
+def _shown(findings: Iterable[Finding]) -> Iterator[Complaint]:
+    listed = list(findings)
+    for finding in listed[:SHOWN]:
+        yield Complaint(("wsdl",), f"{finding.place.file}:{finding.place.line}: {finding.message}", finding.level)
+    if len(listed) > SHOWN:
+        yield Complaint(("wsdl",), f"and {len(listed) - SHOWN} more findings in the WSDL", "warning")
+
+
+def _mapping(config: SoapConfig, schema: Schema, operation: Operation) -> Iterator[Complaint]:
+    request = content_root(body_elements(operation.input))
+    yield from _lines("request", schema, request, config.request or {})
+    yield from _lines("headers", schema, headers_root(header_elements(operation.input)), config.headers)
+    if config.response.select is not None:
+        if operation.output is None:
+            yield Complaint(("response", "select"), "the operation is one-way: there is nothing to select from")
+        else:
+            try:
+                resolve(schema, content_root(body_elements(operation.output)), config.response.select)
+            except BadPath as exc:
+                yield Complaint(("response", "select"), str(exc))
+    for code in config.faults:
+        if not code or code.rpartition(":")[1] or not code.isascii() or " " in code:
+            yield Complaint(
+                ("faults", code), "a fault code is written without its prefix, as in Client.NotFound or Sender/NotFound"
+            )
+
+
+def _lines(block: str, schema: Schema, root: Element, lines: Mapping[str, object]) -> Iterator[Complaint]:
+    for path, value in lines.items():
+        try:
+            compile_assignments(schema, root, {path: value})
+        except (BadPath, PlaceholderError) as exc:
+            yield Complaint((block, path), str(exc))
+
+
+def _lossy(schema: Schema, operation: Operation) -> Iterator[Complaint]:
+    """Nothing is lost in silence: where JSON cannot keep the order of elements, ops are told."""
+    messages = [message for message in (operation.input, operation.output) if message is not None]
+    roots = [element for message in messages for element in body_elements(message)]
+    for kind in reachable_types(schema, roots, LOOKED_AT):
+        keys = [] if kind.mixed or kind.content is None else shape_of(kind).lossy()
+        if keys:
+            name = local_name(kind.name) or "a type"
+            where = f"{kind.place.file}:{kind.place.line}: " if kind.place.file else ""
+            message = f"{where}in {name} {', '.join(keys[:6])} repeat together; JSON does not keep their order among each other"
+            yield Complaint(("operation",), message, "warning")
+
+
+def _built(config: SoapConfig, scope: AdapterScope, shared: Shared, operation: Operation) -> Iterator[Complaint]:
+    """Files of the signature, the address: whatever only building shows."""
+    port, _ = shared.wsdl.require(config.operation, service=config.service, port=config.port)
+    try:
+        SoapCodec(config, OperationCodec(shared.wsdl, operation, shared), port, scope.read_file)
+    except OSError as exc:
+        yield Complaint(("security", "signature"), f"cannot read {exc.filename or 'a file'}: {exc.strerror or exc}")
+    except ValueError as exc:
+        path = ("address",) if "address" in str(exc) else ("security", "signature")
+        yield Complaint(path, str(exc))

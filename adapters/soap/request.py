@@ -1,0 +1,84 @@
+"""The caller's request as the operation's content and attachments. Raises RequestRefused and Unmappable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from adapters.soap.codec.json_text import BadJson, load_json
+from adapters.soap.codec.multipart import BadMultipart, Part, media_type, root_and_rest, split_parts
+from adapters.soap.codec.writing import Attachment
+from adapters.soap.mapping import WITHOUT_BODY
+from gateway.api.errors import RequestRefused
+from gateway.api.exchange import Exchange
+
+_JSON: Final = frozenset(("", "application/json", "text/json"))
+
+
+@dataclass(slots=True)
+class Incoming:
+    """`value` is the parsed body; strings "cid:ID" that name a part of the message are Attachments in it."""
+
+    value: object
+    attachments: dict[str, Part] = field(default_factory=dict)
+
+
+def read_request(exchange: Exchange, body: bytes) -> Incoming:
+    """Parse the body: JSON, or JSON with attachments as multipart/related or multipart/form-data."""
+    content_type = (exchange.request.headers.get(b"content-type") or b"").decode("latin-1")
+    kind = media_type(content_type)
+    if (not body and exchange.request.method in WITHOUT_BODY) or kind in _JSON or kind.endswith("+json"):
+        return Incoming(_json(body))
+    if kind == "multipart/related":
+        root, rest = root_and_rest(_parts(body, content_type), content_type)
+        return Incoming(_attached(_json(root.content), set(rest)), rest)
+    if kind == "multipart/form-data":
+        return _form(_parts(body, content_type))
+    raise RequestRefused(
+        415, "soap.media-type", "Send application/json, or multipart/related with JSON as its first part."
+    )
+
+
+def _json(body: bytes) -> object:
+    try:
+        return load_json(body)
+    except BadJson as exc:
+        raise RequestRefused(400, "soap.bad-json", f"This is not JSON that can be used: {exc}.") from exc
+
+
+def _parts(body: bytes, content_type: str) -> list[Part]:
+    try:
+        parts = split_parts(body, content_type)
+        if not parts:
+            raise BadMultipart("the multipart message is empty")
+        return parts
+    except BadMultipart as exc:
+        raise RequestRefused(400, "soap.bad-multipart", f"The body cannot be taken apart: {exc}.") from exc
+
+
+def _form(parts: list[Part]) -> Incoming:
+    """Fields by name: JSON parts as values (one named `$` is the whole content), texts as strings, files as attachments."""
+    content: dict[str, object] = {}
+    attachments: dict[str, Part] = {}
+    for part in parts:
+        if part.media_type == "application/json" and part.name == "$":
+            whole = _json(part.content)
+            content = {**whole, **content} if isinstance(whole, dict) else content
+        elif part.media_type == "application/json":
+            content[part.name] = _json(part.content)
+        elif "content-type" not in part.headers or part.media_type == "text/plain":
+            content[part.name] = part.content.decode("utf-8", "replace")
+        else:
+            attachments[part.name] = part
+            content.setdefault(part.name, f"cid:{part.name}")
+    return Incoming(_attached(content, set(attachments)), attachments)
+
+
+def _attached(value: object, ids: set[str]) -> object:
+    if type(value) is str:
+        return Attachment(value[4:]) if value.startswith("cid:") and value[4:] in ids else value
+    if type(value) is list:
+        return [_attached(entry, ids) for entry in value]
+    if type(value) is dict:
+        return {key: _attached(entry, ids) for key, entry in value.items()}
+    return value
