@@ -35,6 +35,10 @@ class Sweep:
         self._fast = False
         self._next_housekeeping = 0.0
 
+    @property
+    def running(self) -> bool:
+        return self._timer is not None
+
     def add(self, waiting: Waiting) -> None:
         self.waiting.add(waiting)
         if not self._fast:
