@@ -25,7 +25,6 @@ class Reason(Enum):
     NOT_YET_VALID = "not-yet-valid"
     WRONG_AUDIENCE = "wrong-audience"
     NO_CLIENT = "no-client"
-    REVOKED = "revoked"
 
     @property
     def code(self) -> str:
@@ -54,5 +53,4 @@ _SENTENCES = {
     Reason.NOT_YET_VALID: "its nbf or iat lies in the future",
     Reason.WRONG_AUDIENCE: "its aud does not hold the issuer's `audience`",
     Reason.NO_CLIENT: "the issuer's `consumer_claim` is missing in it",
-    Reason.REVOKED: "it was revoked",
 }

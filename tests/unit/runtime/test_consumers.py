@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.api.consumers import Consumer, Limits
 from gateway.compile.plan import ConsumerPlan
 from gateway.runtime.consumers import ConsumerTable
+from gateway.testing.turns import until
 
 
 def plan(
@@ -117,11 +118,8 @@ def test_the_event_loop_gets_its_turn_while_a_large_table_is_built() -> None:
     plans = {f"c{number}": plan(f"c{number}", (("p", f"c{number}"),)) for number in range(4000)}
 
     async def run() -> int:
-        turns = 0
         building = asyncio.ensure_future(ConsumerTable().updated(plans, ()))
-        while not building.done():
-            await asyncio.sleep(0)
-            turns += 1
+        turns = await until(building.done)
         assert len(building.result()) == 4000
         return turns
 

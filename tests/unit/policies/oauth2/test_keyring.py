@@ -12,6 +12,7 @@ from gateway.api.exchange import Principal
 from gateway.api.messages import Response
 from gateway.api.policy import Authenticator
 from gateway.testing.tokens import TokenDesk, identify, identify_now
+from gateway.testing.turns import a_turn, until
 from policies.oauth2 import POLICY
 from policies.oauth2.discovery import KeySource, NoKeys, metadata_urls
 from policies.oauth2.keyring import COOLDOWN_S, MAX_RETRY_S, REFRESH_S, Keyring
@@ -91,9 +92,7 @@ def test_the_background_task_is_the_keyrings() -> None:
 
     async def until_keys() -> None:
         running = asyncio.ensure_future(run())
-        async with asyncio.timeout(5):
-            while not keyring(desk).ready:
-                await asyncio.sleep(0)
+        await until(lambda: keyring(desk).ready)
         running.cancel()
 
     asyncio.run(until_keys())
@@ -142,10 +141,9 @@ def test_whoever_asks_at_the_same_time_waits_for_the_same_fetch() -> None:
     async def run() -> tuple[list[int], int]:
         desk.gate = asyncio.Event()
         waiting = [asyncio.ensure_future(identify(authenticator, desk.exchange(token))) for _ in range(20)]
-        while not desk.fetched:
-            await asyncio.sleep(0)
+        await until(lambda: desk.fetched)
         waiting[0].cancel()  # who started the fetch leaves; the others still get their answer
-        await asyncio.sleep(0)
+        await a_turn()
         desk.gate.set()
         answers = await asyncio.gather(*waiting, return_exceptions=True)
         assert isinstance(answers[0], asyncio.CancelledError)
@@ -166,8 +164,7 @@ def test_waiting_ends_with_the_requests_deadline() -> None:
             return await identify(authenticator, exchange)
         finally:
             desk.gate.set()
-            while asyncio.all_tasks() - {asyncio.current_task()}:
-                await asyncio.sleep(0)
+            await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
     assert status(asyncio.run(run())) == 503
     assert "oauth2.no-answer-in-time" in exchange.codes
