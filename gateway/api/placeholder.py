@@ -96,16 +96,17 @@ class Template:
         percent-encoded as UTF-8 in control and non-ASCII characters, in "%" itself and in blanks at either end,
         so two different values never look the same.
         """
-        filled: list[bytes] = []
+        filled = b""
         for part in self.parts:
             if isinstance(part, str):
-                filled.append(part.encode("latin-1"))
+                filled += part.encode("latin-1")
                 continue
-            piece = as_text(part.lookup(exchange, body))
+            found = part.lookup(exchange, body)
+            piece = found if type(found) is str else as_text(found)
             if not piece:
                 return None
-            filled.append(piece.encode("latin-1") if part.root == "header" else _field_safe(piece))
-        return b"".join(filled)
+            filled += piece.encode("latin-1") if part.root == "header" else _field_safe(piece)
+        return filled
 
 
 def compile_template(source: str, roots: Collection[str] = REQUEST_ROOTS) -> Template:

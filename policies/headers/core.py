@@ -27,7 +27,11 @@ class Edit:
     def apply(self, fields: Headers, exchange: Exchange) -> None:
         """Change `fields` in place. A field whose placeholder has no value is not there afterwards."""
         # Placeholders read the message before it is changed: `{header.X}` may name a field that goes
-        filled = [(name, value) for name, t in self._filled if (value := t.field_value(exchange)) is not None]
+        filled: list[Field] = []
+        for name, template in self._filled:
+            value = template.field_value(exchange)
+            if value is not None:
+                filled.append((name, value))
         dropped = self._dropped
         if dropped:
             # CGI and WSGI upstreams read X_User and X-User as one, so neither spelling may come from outside

@@ -28,6 +28,7 @@ class Limit:
     times: Times
     allowed: Tally
     refused: Tally
+    shares: bool  # its buckets are those of tiers, which other limits may take from
     silent: bool  # in shadow: no header fields
 
 
@@ -45,6 +46,7 @@ def build(config: RateLimitConfig, scope: Scope) -> Gate:
             store.times,
             scope.tally("allow"),
             scope.tally("refuse"),
+            config.rate is None,
             scope.shadow,
         )
     )
@@ -88,8 +90,8 @@ class OneLimit(Gate):
         self._set(account.key, now + debt, now)
         self._allowed.value += 1
         if not self._silent:
-            left = int((bucket.ceiling_s - debt) * bucket.per_s)
-            exchange.response_headers += (figures.policy_field, (RATELIMIT, figures.item % (left, ceil(debt))))
+            told = figures.item % (bucket.left(debt), ceil(debt))
+            exchange.response_headers += (figures.policy_field, (RATELIMIT, told))
         return None
 
 
@@ -119,14 +121,16 @@ class ManyLimits(Gate):
             charges.append((limit, account, debt, cost_s))
         if refused:
             return _refuse(exchange, charges)
+        if not charges:
+            return None
         for limit, account, debt, _ in charges:
             limit.allowed.value += 1
-            until = now + debt
-            present = limit.times.get(account.key)
-            if present is None or present < until:  # two limits may share a tier's bucket: the call is paid once
-                limit.times.set(account.key, until, now)
-        if charges and not self._silent:
-            _announce(exchange, [(account.figures, debt) for _, account, debt, _ in charges])
+            times, key, until = limit.times, account.key, now + debt
+            if limit.shares and (times.get(key) or 0.0) > until:
+                continue  # another limit of this call took more from the same bucket: the call is paid once
+            times.set(key, until, now)
+        if not self._silent:
+            _announce(exchange, [(charge[1].figures, charge[2]) for charge in charges])
         return None
 
 
@@ -136,12 +140,11 @@ Charge = tuple[Limit, Account, float, float]
 
 def _announce(exchange: Exchange, standing: Sequence[tuple[Figures, float]]) -> None:
     """One field each, one item a limit: its figures with the debt of the caller's bucket."""
-    policies, items = b"", b""
+    policies, items = [], []
     for figures, debt in standing:
-        between = b", " if items else b""
-        policies += between + figures.policy_item
-        items += between + figures.item % (figures.bucket.left(debt), ceil(debt))
-    exchange.response_headers += ((POLICY_FIELD, policies), (RATELIMIT, items))
+        policies.append(figures.policy_item)
+        items.append(figures.item % (figures.bucket.left(debt), ceil(debt)))
+    exchange.response_headers += ((POLICY_FIELD, b", ".join(policies)), (RATELIMIT, b", ".join(items)))
 
 
 def _refuse(exchange: Exchange, charges: Sequence[Charge]) -> Response:
