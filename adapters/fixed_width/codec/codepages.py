@@ -60,10 +60,16 @@ def code_page(name: str) -> CodePage:
     wanted = _normal(name)
     if wanted in DBCS_PAGES:
         return _mixed(wanted)
-    codec = codecs.lookup(wanted)
+    try:
+        codec = codecs.lookup(wanted)
+    except LookupError as exc:
+        raise LookupError(f"unknown code page {name}") from exc
     if not codec._is_text_encoding:
         raise LookupError(f"{name} is not a character encoding")
-    zero = codec.encode("0")[0]
+    try:
+        zero = codec.encode("0")[0]
+    except UnicodeError as exc:
+        raise ValueError(f"code page {name} has no digits") from exc
     if zero not in (b"\xf0", b"0"):
         raise ValueError(f"code page {name} does not write a digit as one byte")
     table = _single_byte_table(codec)
