@@ -37,7 +37,7 @@ class Stores:
         return found
 
     async def close(self) -> None:
-        """Close every store; the object can be used no more."""
+        """Close every store; what is asked for afterwards is opened anew."""
         while self._opened:
             _, backend = self._opened.popitem()
             await backend.close()

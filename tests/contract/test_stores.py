@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.api.errors import StoreError
+from gateway.api.ports import LocalStore
 from gateway.stores.keys import Backend, scoped
 from gateway.stores.memory import MemoryStore
 from gateway.stores.open import KINDS, open_store
@@ -105,6 +106,16 @@ def test_concurrent_operations_lose_nothing(store_and_clock):
         assert await store.run(Add("n", 1)) == 1
 
     play(scenario, store_and_clock)
+
+
+def test_a_local_store_runs_operations_without_waiting():
+    store = scoped(MemoryStore(FakeClock().monotonic), "policy")
+    assert isinstance(store, LocalStore)
+    assert store.run_nowait(Add("n", 2)) == 2
+    assert asyncio.run(store.run(Add("n", 3))) == 5
+    assert store.within("other").run_nowait(Add("n", 1)) == 1
+    store.times.set(store.full_key("k"), 5.0, store.times.now())
+    assert store.times.get("policy|k") == 5.0
 
 
 def test_namespaces_do_not_see_each_other(store_and_clock):

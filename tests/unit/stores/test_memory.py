@@ -1,5 +1,6 @@
 """The store in memory: ends, sweeping in slices, and its bound."""
 
+import asyncio
 import tracemalloc
 
 import pytest
@@ -101,6 +102,9 @@ def test_memory_is_given_back_after_a_flood():
 def test_a_store_is_opened_once_and_a_kind_that_there_is_not_is_told():
     clock = FakeClock()
     stores = Stores(clock)
-    assert stores.at("memory") is stores.at("memory")
+    opened = stores.at("memory")
+    assert stores.at("memory") is opened
+    asyncio.run(stores.close())
+    assert stores.at("memory") is not opened
     with pytest.raises(ValueError, match="no store of kind 'redis'; there is memory"):
         open_store("redis://user:secret@cache:6379/0", clock)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gateway.api.consumers import NO_LIMITS
 from gateway.api.messages import Headers, Response
 from gateway.api.policy import Gate, Layer
 from gateway.api.ports import LocalStore
@@ -65,7 +66,7 @@ def test_nobody_is_a_consumer_unless_a_test_says_so():
 
 
 def test_scopes_that_are_alike_share_state_and_stores_but_not_counters():
-    scope = FakeScope(policy="mine", issuers={"idp": 1}, tiers={}, role_grants={"r": None})
+    scope = FakeScope(policy="mine", issuers={"idp": 1}, tiers={"free": NO_LIMITS}, role_grants={"r": None})
     other = scope.like(route="other")
     assert other.policy == "mine"
     kept = scope.state("k", FakeClock)
@@ -80,6 +81,7 @@ def test_scopes_that_are_alike_share_state_and_stores_but_not_counters():
     assert scope.counts() == {"allow": 1}
     assert other.counts() == {}
     assert scope.issuer("idp") == 1
+    assert scope.tier("free") is NO_LIMITS
     assert scope.grants() == {"r": None}
     scope.spawn("work", list)
     scope.spawn("work", dict)
