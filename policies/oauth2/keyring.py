@@ -67,13 +67,22 @@ class Keyring:
             # a task of its own: the caller who started it may go away, the others still wait for it
             self._flight = asyncio.create_task(self._fetch(), name=f"keys of issuer {self.name}")
             self._flight.add_done_callback(self._landed)
-        await asyncio.shield(self._flight)
+        flight = self._flight
+        try:
+            await asyncio.shield(flight)
+        except asyncio.CancelledError:
+            if not flight.cancelled():
+                raise  # the caller was cancelled; if it was the fetch, the caller goes on with the keys there are
 
     async def run(self) -> None:
-        """The background task: every 10 minutes, sooner after a failure, for ever."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(self.pause_s())
+        """The background task: every 10 minutes, sooner after a failure, until nobody trusts this issuer any more."""
+        try:
+            while True:
+                await self.refresh()
+                await asyncio.sleep(self.pause_s())
+        finally:
+            if self._flight is not None:
+                self._flight.cancel()
 
     def pause_s(self) -> float:
         """How long to wait before the next refresh in the background."""
@@ -98,6 +107,10 @@ class Keyring:
             self._take(await self._source.get())
         except NoKeys as why:
             self._failed(why)
+        except Exception as bug:
+            # nothing may end the renewal of keys for good: without it every token is refused after `stale`
+            log.exception("issuer %s: a bug while its keys were fetched", self.name)
+            self._failed(NoKeys(f"a bug: {bug!r}"))
 
     def _take(self, document: bytes) -> None:
         try:

@@ -99,6 +99,35 @@ def test_the_background_task_is_the_keyrings() -> None:
     assert keyring(desk).ready
 
 
+def test_when_the_issuer_is_no_longer_trusted_whoever_waits_for_it_gets_an_answer() -> None:
+    desk = TokenDesk()
+    authenticator = build(desk)
+    (run,) = desk.scope.spawned.values()
+
+    async def end_in_the_middle() -> int:
+        desk.gate = asyncio.Event()
+        background = asyncio.ensure_future(run())
+        waiting = asyncio.ensure_future(identify(authenticator, desk.exchange(desk.issuer.token("acme-prod"))))
+        await until(lambda: desk.fetched)
+        background.cancel()
+        return status(await waiting)
+
+    assert asyncio.run(end_in_the_middle()) == 503
+
+
+def test_a_bug_in_fetching_does_not_end_the_renewal(caplog: pytest.LogCaptureFixture) -> None:
+    desk = TokenDesk()
+
+    async def broken(*_: object, **__: object) -> object:
+        raise KeyError("bug")
+
+    desk.scope.fetch = broken
+    authenticator = build(desk)
+    assert ask(authenticator, desk) == 503
+    assert "a bug while its keys were fetched" in caplog.text
+    assert keyring(desk).pause_s() == 1
+
+
 def test_keys_go_on_through_an_outage_for_stale_and_no_longer() -> None:
     desk = TokenDesk(stale="1h", remember="2h")
     authenticator = build(desk)
