@@ -177,8 +177,8 @@ def _placeholder(inner: str, position: int, roots: Collection[str]) -> Placehold
     if root not in roots:
         allowed = ", ".join(f"{{{each}.…}}" for each in sorted(roots))
         near = difflib.get_close_matches(root, roots, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise PlaceholderError(f"'{{{inner}}}' is no placeholder here{hint} Possible are {allowed}", position)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise PlaceholderError(f"'{{{inner}}}' is no placeholder here; {hint}possible are {allowed}", position)
     if not dot or not name:
         raise PlaceholderError(f"'{{{inner}}}' needs a name after the dot, as in {{{root}.name}}", position)
     return Placeholder(root, name, _LOOKUPS[root](name, position))
