@@ -1,0 +1,46 @@
+"""A configuration as it may be shown: references instead of what they stand for, no credentials in URLs. Reads nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gateway.api.config import Secret
+
+_USER_INFORMATION = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s@]*@")
+
+
+def masked(value: object) -> Any:
+    """A value as it was written, and `redis://***@host` for URLs with user information."""
+    match value:
+        case Secret():
+            return masked_url(value.reference)
+        case str():
+            return masked_url(value)
+        case Mapping():
+            return {key: masked(each) for key, each in value.items()}
+        case list() | tuple():
+            return [masked(each) for each in value]
+        case _:
+            return value
+
+
+def masked_url(text: str) -> str:
+    # a reference may hold a slash (${file:/run/x}) or stand in the password: everything up to the @ goes
+    return _USER_INFORMATION.sub(r"\g<scheme>***@", re.sub(r"(://)[^\s@]*\$\{[^}]*\}[^\s@/]*@", r"\1***@", text))
+
+
+def merged(documents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several files as one document: lists and mappings are joined, as the compiler joins them."""
+    whole: dict[str, Any] = {}
+    for document in documents:
+        for key, value in document.items():
+            present = whole.get(key)
+            if isinstance(present, dict) and isinstance(value, Mapping):
+                whole[key] = {**value, **present}
+            elif isinstance(present, list) and isinstance(value, list):
+                whole[key] = present + value
+            else:
+                whole.setdefault(key, value)
+    return whole
