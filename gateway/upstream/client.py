@@ -50,10 +50,11 @@ class Upstream:
             parts = urlsplit(target.url)
             host = parts.hostname or ""
             encrypted = parts.scheme == "https"
+            port = parts.port or (443 if encrypted else 80)
             settings = PoolSettings(
                 connections=max(1, -(-config.connections.max // workers)),
                 weight=target.weight,
-                host=_host_value(config.host, parts.netloc, encrypted),
+                host=_host_value(config.host, host, port, encrypted),
                 tls=Tls(context, config.tls.server_name or host) if encrypted and context is not None else None,
                 idle_s=config.connections.idle,
                 connect_s=config.timeout.connect,
@@ -63,7 +64,7 @@ class Upstream:
             )
             pool = self._pools.get(target.url)
             if pool is None:
-                resolver = Resolver(host, parts.port or (443 if encrypted else 80), config.dns.refresh)
+                resolver = Resolver(host, port, config.dns.refresh)
                 pool = Pool(self.name, target.url, resolver, settings, self._sweep)
             else:
                 pool.reconfigure(settings)
@@ -121,7 +122,7 @@ class Upstream:
 
         pool = self._only or self._pick(())
         tried: tuple[Pool, ...] = ()
-        stale: StaleConnection | None = None
+        stale: bool | None = None  # once a reused connection had ended: whether it may have got bytes
         while True:
             try:
                 message = write_head(method, request.target, pool.host, request.headers, framing)
@@ -135,7 +136,7 @@ class Upstream:
                     connection = await pool.acquire(Call(deadline, request.on_slow), fresh=stale is not None)
                 except UpstreamError as error:
                     if stale is not None:
-                        error.sent = stale.sent
+                        error.sent = stale
                         raise
                     tried = (*tried, pool)
                     if error.cause is Cause.OVERLOAD or len(tried) == len(self._pools) or self._time() >= deadline:
@@ -152,7 +153,7 @@ class Upstream:
                 if stale is not None or rest is not None or (error.sent and not (replayable and method in _IDEMPOTENT)):
                     pool.errors += 1
                     raise
-                stale = error
+                stale = error.sent
             except UpstreamError:
                 pool.errors += 1
                 raise
@@ -211,11 +212,12 @@ def _chunk(piece: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
-def _host_value(host: str, authority: str, encrypted: bool) -> bytes | None:
+def _host_value(choice: str, host: str, port: int, encrypted: bool) -> bytes | None:
     """The Host to send; None: the caller's."""
-    if host == "client":
+    if choice == "client":
         return None
+    if choice != "upstream":
+        return choice.encode("ascii")
+    name = b"[%b]" % host.encode("ascii") if ":" in host else host.encode("idna")
     # RFC 9110 §4.2.3: the default port is left out
-    return (authority.lower().removesuffix(":443" if encrypted else ":80") if host == "upstream" else host).encode(
-        "ascii"
-    )
+    return name if port == (443 if encrypted else 80) else b"%b:%d" % (name, port)

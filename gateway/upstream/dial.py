@@ -70,6 +70,7 @@ async def _connect(loop: asyncio.AbstractEventLoop, address: Address) -> socket.
     try:
         opened.setblocking(False)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # long silent streams behind a NAT
         await loop.sock_connect(opened, sockaddr)
     except BaseException:
         opened.close()

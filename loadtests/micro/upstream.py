@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import multiprocessing
 import socket
 import time
@@ -155,6 +156,8 @@ def main() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         peer = multiprocessing.get_context("fork").Process(target=serve, args=(listener,), daemon=True)
         peer.start()
+        gc.freeze()  # as a worker does
+        gc.set_threshold(50_000, 20, 100)
         run = uvloop.run if chosen.loop == "uvloop" else asyncio.run
         run(whole(listener.getsockname()[1], chosen.requests))
         peer.terminate()

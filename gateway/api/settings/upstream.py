@@ -49,7 +49,7 @@ class Connections(Block):
     """The pool of connections to an upstream."""
 
     max: Annotated[int, Field(ge=1)] = 256
-    """Most connections to all targets together, on the machine; calls beyond wait for a free one."""
+    """Most connections to one target, on the machine; calls beyond wait for a free one."""
     idle: Duration = 60.0
     """How long an unused connection is kept."""
 

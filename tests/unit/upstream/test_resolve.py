@@ -57,7 +57,7 @@ def test_one_look_up_serves_all_who_wait(monkeypatch) -> None:
 
 
 def test_old_addresses_serve_while_new_ones_are_looked_up(monkeypatch) -> None:
-    names = Names(monkeypatch, ["192.0.2.1"], ["192.0.2.9"], OSError("no answer"))
+    Names(monkeypatch, ["192.0.2.1"], ["192.0.2.9"], OSError("no answer"))
 
     async def scene() -> None:
         resolver = Resolver("orders.internal", 80, 30.0)
