@@ -24,7 +24,7 @@ def command(app: typer.Typer) -> None:
     @app.command("check", epilog="Example: sluicegate check ./config --strict")
     def check(
         folder: Annotated[
-            Path | None, typer.Argument(metavar="[DIR]", help="The configuration; --config when left out.")
+            Path | None, typer.Argument(metavar="DIR", help="The configuration; --config when left out.")
         ] = None,
         config: ConfigOption = DEFAULT_CONFIG,
         output: Annotated[

@@ -13,6 +13,7 @@ from functools import cache, cached_property
 from gateway.api.config import PolicyBlock
 from gateway.api.policy import CheckContext, Level, Need, PolicySpec, Slot
 from gateway.api.settings.route import AuthConfig, RouteConfig
+from gateway.compile.available import AUTHENTICATORS, POLICIES
 from gateway.compile.decode.blocks import Remarks, complain
 from gateway.compile.decode.errors import Keys
 from gateway.compile.decode.policies import ALWAYS_ON, AUTH, PolicySet, PolicyUnit
@@ -23,6 +24,7 @@ from gateway.compile.world import Upstream, World, mixed
 
 BODY_LIMIT = "request_size"  # a route that buffers bodies has it, with its default, unless it says otherwise
 
+NOT_CALLERS = POLICIES - AUTHENTICATORS
 NEEDS_CALLER = (Slot.LIMIT, Slot.AUTHORIZE)
 
 
@@ -181,7 +183,7 @@ class Assembly:
                 del inherited[name]
             return bool(mine)
         broken = any(name in self._specs and self._specs[name].authenticator for name in route.policies.broken)
-        broken = broken or bool(route.policies.broken - self._specs.keys())  # may have been meant as one
+        broken = broken or bool(route.policies.broken - self._specs.keys() - NOT_CALLERS)  # may have been meant as one
         main = self._world.main.default_policies.broken - route.policies.off - route.policies.written.keys()
         if not mine and not theirs and not broken and not main:
             kinds = [name for name, spec in self._specs.items() if spec.authenticator]

@@ -71,9 +71,20 @@ _TABLE = (
 # Words of the configuration's contract that an installation may lack.
 _LIMITS = ("rate_limit", "quota", "concurrency")
 _RESILIENCE = ("bulkhead", "retry", "breaker", "timeout")
-_CALLERS = ("oauth2", "api_key", "mtls", "ip_allow")
+AUTHENTICATORS = frozenset(("oauth2", "api_key", "mtls"))
 POLICIES = frozenset(
-    (*_CALLERS, *_LIMITS, *_RESILIENCE, "cors", "headers", "request_size", "compress", "idempotency", "cache")
+    (
+        *AUTHENTICATORS,
+        *_LIMITS,
+        *_RESILIENCE,
+        "ip_allow",
+        "cors",
+        "headers",
+        "request_size",
+        "compress",
+        "idempotency",
+        "cache",
+    )
 )
 ADAPTERS = frozenset(("soap", "fixed_width"))
 

@@ -14,6 +14,7 @@ from gateway.compile.assemble import Assembly
 from gateway.compile.decode.blocks import Remarks, digest_of
 from gateway.compile.decode.units import FileUnit, decode_file
 from gateway.compile.finding import Finding, has_errors
+from gateway.compile.masking import masked, merged
 from gateway.compile.partners import Partners
 from gateway.compile.plan import ConsumerPlan, Plan, RoutePlan, UpstreamPlan
 from gateway.compile.registry import Registry, installed
@@ -66,6 +67,10 @@ class Compiler:
                 return self._compile()
             finally:
                 self._outside.forget()
+
+    def document(self) -> dict[str, Any]:
+        """The configuration as it was written when last compiled, in one piece and fit to be shown: no secret is in it."""
+        return dict(masked(merged(unit.file.value for _, unit in self._units.values())))
 
     def _compile(self) -> Compiled:
         try:

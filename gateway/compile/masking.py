@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.api.config import Secret
 
-_USER_INFORMATION = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s@]*@")
+_USER_INFORMATION = re.compile(r"://\S*@")  # to the last @: a password may hold a slash or an @, or be a reference
 
 
 def masked(value: object) -> Any:
@@ -27,8 +27,7 @@ def masked(value: object) -> Any:
 
 
 def masked_url(text: str) -> str:
-    # a reference may hold a slash (${file:/run/x}) or stand in the password: everything up to the @ goes
-    return _USER_INFORMATION.sub(r"\g<scheme>***@", re.sub(r"(://)[^\s@]*\$\{[^}]*\}[^\s@/]*@", r"\1***@", text))
+    return _USER_INFORMATION.sub("://***@", text)
 
 
 def merged(documents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def configuration_files(location: Path) -> list[Path]:
     main = location / "gateway.yaml"
     if not main.is_file():
         what = "no gateway.yaml in it" if location.is_dir() else "no such folder or file"
-        raise ConfigurationMissing(f"{location}: {what}; name the configuration with --config DIR or SLUICEGATE_CONFIG")
+        raise ConfigurationMissing(f"{what}; name the configuration with --config DIR or SLUICEGATE_CONFIG")
     return [main, *sorted((location / "routes").glob("*.yaml"))]
 
 
