@@ -16,7 +16,9 @@ from policies.oauth2.keys import KeySet, VerificationKey, read_key_set
 log = logging.getLogger("sluicegate.oauth2")
 
 REFRESH_S = 600.0
-COOLDOWN_S = 10.0  # between two fetches that unknown kids ask for: a flood of them costs the issuer one a cooldown
+COOLDOWN_S = 10.0  # a kid that was not found is looked for again after this
+BURST = 5  # fetches for different unknown kids at once, refilled by one a cooldown: a flood costs the issuer no more
+_ASKED = 256  # unknown kids that are kept in mind
 FIRST_RETRY_S = 1.0
 MAX_RETRY_S = 60.0
 
@@ -35,6 +37,8 @@ class Keyring:
         self._tried_at: float | None = None  # monotonic
         self._failures = 0  # in a row
         self._flight: asyncio.Task[None] | None = None
+        self._asked: dict[int, float] = {}  # hash of an unknown kid -> monotonic time of the fetch for it
+        self._full_at = 0.0  # monotonic; when all of BURST may be used again
 
     @property
     def ready(self) -> bool:
@@ -46,13 +50,15 @@ class Keyring:
         keys = self._current()
         return () if keys is None else keys.fitting(kid, alg)
 
-    @property
-    def may_fetch(self) -> bool:
-        """Whether a request may start a fetch, or wait for the one under way."""
+    def may_fetch(self, kid: str | None) -> bool:
+        """Whether a token with this unknown kid may start a fetch, or wait for the one under way."""
+        now = self._clock.monotonic()
         if self._flight is not None or self._tried_at is None:
             return True
-        waited = self._clock.monotonic() - self._tried_at
-        return waited >= (COOLDOWN_S if self._keys is not None else self._retry_s())
+        if self._keys is None:
+            return now - self._tried_at >= self._retry_s()
+        rested = now - self._asked.get(hash(kid), -COOLDOWN_S) >= COOLDOWN_S
+        return rested and self._full_at - now <= (BURST - 1) * COOLDOWN_S
 
     @property
     def retry_after_s(self) -> float:
@@ -60,6 +66,21 @@ class Keyring:
         if self._tried_at is None:
             return FIRST_RETRY_S
         return max(FIRST_RETRY_S, self._retry_s() - (self._clock.monotonic() - self._tried_at))
+
+    async def fetch_for(self, kid: str | None) -> None:
+        """Fetch the keys for a token whose kid is unknown; ask `may_fetch` first."""
+        if self._flight is not None:
+            await self.refresh()
+            # that fetch may have begun before the issuer had this key: then one more is due
+            if self._keys is None or kid is None or kid in self._keys or not self.may_fetch(kid):
+                return
+        if self._keys is not None:
+            now = self._clock.monotonic()
+            if len(self._asked) >= _ASKED:
+                self._asked.clear()
+            self._asked[hash(kid)] = now
+            self._full_at = max(self._full_at, now) + COOLDOWN_S
+        await self.refresh()
 
     async def refresh(self) -> None:
         """Fetch the keys; whoever asks meanwhile waits for the same fetch. Failures are kept in `failure`."""

@@ -90,6 +90,9 @@ class KeySet:
     def __len__(self) -> int:
         return len(self._all)
 
+    def __contains__(self, kid: str) -> bool:
+        return kid in self._by_kid
+
     def fitting(self, kid: str | None, alg: str) -> list[VerificationKey]:
         """The keys that may have signed: of this kid (RFC 7517 §4.5), or, without kid, the first few that fit."""
         if kid is not None:

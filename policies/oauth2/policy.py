@@ -88,12 +88,12 @@ class OAuth2(Authenticator):
         askable = [
             issuer.keyring
             for issuer in self._issuers
-            if issuer.refusal_of_form(token) is None and issuer.keyring.may_fetch
+            if issuer.refusal_of_form(token) is None and issuer.keyring.may_fetch(token.kid)
         ]
         try:
             async with asyncio.timeout(max(0.0, exchange.deadline - self._clock.monotonic())):
                 for keyring in askable:
-                    await keyring.refresh()
+                    await keyring.fetch_for(token.kid)
         except TimeoutError:
             exchange.note("oauth2.no-answer-in-time")  # the verdict below is with the keys there are
         answer = self._verify(exchange, value, sha256(value).digest(), may_wait=False)
@@ -130,7 +130,7 @@ class OAuth2(Authenticator):
             if not isinstance(verdict, Reason):
                 return self._admit(exchange, issuer, issuer.remember(digest, token, verdict, now))
             if verdict is Reason.UNKNOWN_KEY:
-                if may_wait and issuer.keyring.may_fetch:
+                if may_wait and issuer.keyring.may_fetch(token.kid):
                     return None
                 if not issuer.keyring.ready:
                     return self._without_keys(exchange, issuer)
