@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 from gateway.compile.finding import Finding, has_errors
 from gateway.compile.plan import Plan
@@ -24,7 +25,8 @@ class Compiled(Protocol):
     @property
     def findings(self) -> Sequence[Finding]: ...
     @property
-    def files(self) -> Collection[str]: ...
+    def files(self) -> Collection[Path]: ...
+    def document(self) -> Mapping[str, Any]: ...
 
 
 Compile: TypeAlias = Callable[[], Compiled]
@@ -71,13 +73,20 @@ class Reloader:
         self._busy = asyncio.Lock()
         self.plan: Plan | None = None
         self.findings: Sequence[Finding] = ()  # of the running plan
-        self.files: Collection[str] = ()  # that the last attempt read
+        self.files: Collection[Path] = ()  # that the last attempt read
         self.applied_at = 0.0
         self.last: Outcome | None = None
+        self._served: Compiled | None = None
+
+    def document(self) -> Mapping[str, Any]:
+        """The running configuration as it is written, without its secrets. Takes a while when it is large."""
+        assert self._served is not None, "a configuration is live"
+        return self._served.document()
 
     async def reload(self) -> Outcome:
         """Compile and apply. Never raises for what is wrong with the configuration."""
         async with self._busy:
+            before = self.plan.version if self.plan else None
             outcome: Outcome
             try:
                 outcome = await self._attempt()
@@ -85,7 +94,7 @@ class Reloader:
                 log.exception("a bug kept the configuration from being applied")
                 outcome = Abandoned(f"a bug: {type(exc).__name__}: {exc}", time.time())
             self.last = outcome
-            self._report(outcome)
+            self._report(outcome, before)
             return outcome
 
     async def _attempt(self) -> Outcome:
@@ -100,12 +109,16 @@ class Reloader:
             return Abandoned(str(exc), now)
         changed = difference(self.plan, compiled.plan).changed()
         self.plan, self.findings, self.applied_at = compiled.plan, compiled.findings, now
+        self._served = compiled
         return Applied(compiled.plan.version, changed, now)
 
-    def _report(self, outcome: Outcome) -> None:
+    def _report(self, outcome: Outcome, before: str | None) -> None:
         match outcome:
             case Applied(version, changed):
-                for finding in self.findings if changed else ():
+                if outcome.version == before:
+                    log.debug("configuration %s is served already", version)
+                    return
+                for finding in self.findings:
                     log.warning("%s", finding)
                 log.info("configuration %s is served; %d routes, upstreams or consumers changed", version, changed)
             case Rejected(findings):

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,9 @@ class Supervisor:
     def findings(self) -> Sequence[Finding]:
         return self._reloader.findings
 
+    def configuration(self) -> Mapping[str, Any]:
+        return self._reloader.document()
+
     async def reload(self) -> Outcome:
         return await self._reloader.reload()
 
@@ -143,6 +146,8 @@ class Supervisor:
             if old is None:
                 await self._fleet.begin(new, listeners)
             elif old.version != new.version or known != self._identity:
+                if known != self._identity:
+                    log.info("listeners, their certificates or bounds changed: every worker is exchanged")
                 await self._fleet.apply(new, listeners, anew=known != self._identity)
         except (CannotListenError, CannotServeError, NotAppliedError, OSError) as exc:
             self._bindings.keep_only(old.settings.listen if old else ())

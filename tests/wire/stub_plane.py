@@ -33,6 +33,10 @@ class StubPlane:
         return self.busy
 
     async def prepare(self, delta: Delta) -> Delta:
+        if "on-next-start-deadly" in delta.routes and delta.base is None:
+            os._exit(4)
+        if "unbuildable-beside-another" in delta.routes and delta.base is not None:
+            raise ValueError("a fresh worker could")
         if "unbuildable" in delta.routes:
             raise ValueError("route unbuildable cannot be built")
         if "deadly" in delta.routes:
@@ -53,7 +57,7 @@ class StubPlane:
         assert isinstance(prepared, Delta)
 
     def counters(self) -> object:
-        return {"pid": os.getpid(), "served": self.served, "version": self.version}
+        return {"pid": os.getpid(), "served": self.served, "version": self.version, "busy": self.busy}
 
     async def purge(self, request: object) -> object:
         return ("done", request, os.getpid())
@@ -126,12 +130,14 @@ def make(workers: int) -> StubPlane:
     return StubPlane()
 
 
-def plan_of(version: str = "v1", routes: Sequence[str] = (), drain: object = None, **listen: object) -> Plan:
+def plan_of(
+    version: str = "v1", routes: Sequence[str] = (), drain: object = None, ops: object = None, **listen: object
+) -> Plan:
     """A plan without any configuration behind it; a route is `name` or `name:fingerprint`."""
     settings = Settings.model_validate(
         {
             "version": 1,
-            "ops": {"port": 0},
+            "ops": ops or {"port": 0},
             "listen": {"host": "127.0.0.1", "port": 0, **listen},
             "drain": drain or {"delay": "100ms", "timeout": "5s"},
         }

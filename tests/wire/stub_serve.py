@@ -1,4 +1,4 @@
-"""`serve` with the stub plane and a configuration of a few words: `python -m tests.wire.stub_serve FILE [WORKERS] [SERVER]`.
+"""`serve` with the stub plane and a configuration of a few words: `python -m tests.wire.stub_serve FILE WORKERS SERVER watch|still`.
 
 FILE holds JSON: {"version", "routes", "listen", "drain"}, or {"errors": [message]}.
 """
@@ -25,17 +25,19 @@ from tests.wire.stub_plane import plan_of
 class StubCompiled:
     plan: Plan | None
     findings: list[Finding]
-    files: list[str]
+    files: list[Path]
 
 
 def compile_file(path: Path) -> StubCompiled:
     document = json.loads(path.read_text())
     if "errors" in document:
         findings = [Finding(path.name, 1, 1, "error", "", message) for message in document["errors"]]
-        return StubCompiled(None, findings, [str(path)])
+        return StubCompiled(None, findings, [path])
     listen = document.get("listen", {})
     return StubCompiled(
-        plan_of(document["version"], document.get("routes", ()), document.get("drain"), **listen), [], [str(path)]
+        plan_of(document["version"], document.get("routes", ()), document.get("drain"), document.get("ops"), **listen),
+        [],
+        [path],
     )
 
 
@@ -60,18 +62,22 @@ def ops_app(backend: Any) -> Any:
                 "listeners": list(status.listeners),
                 "last": type(status.last_reload).__name__,
             }
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+        body = json.dumps(answer).encode()
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     return app
 
 
-async def serve(path: Path, workers: int, server: Any) -> int:
+async def serve(path: Path, workers: int, server: Any, watch: str) -> int:
     options = WorkerOptions("tests.wire.stub_plane:make", workers, server)
-    return await Supervisor(lambda: compile_file(path), options, ops_app=ops_app, watch=[path.parent]).run()
+    return await Supervisor(
+        lambda: compile_file(path), options, ops_app=ops_app, watch=[path.parent] if watch == "watch" else None
+    ).run()
 
 
 if __name__ == "__main__":
     logs.configure("info")
-    arguments = [*sys.argv[1:], "1", "auto"][:3] if len(sys.argv) == 2 else sys.argv[1:]
-    sys.exit(uvloop.run(serve(Path(arguments[0]), int(arguments[1]), arguments[2])))
+    _, file, count, kind, watching = sys.argv
+    sys.exit(uvloop.run(serve(Path(file), int(count), kind, watching)))
