@@ -2,7 +2,7 @@
 
     python loadtests/configurations.py passthrough|secured FOLDER [--port 8080] [--upstream http://127.0.0.1:9001]
 
-`secured` expects the key set of the tokens in FOLDER's parent, as jwks.json (loadtests/sidebyside.py writes it there).
+`secured` expects the key set of the tokens beside FOLDER, as jwks.json (loadtests/sidebyside.py writes it there).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ listen: {{host: 127.0.0.1, port: {port}}}
 ops: {{port: {ops_port}}}
 log: {{access: {folder}/access.log}}
 issuers:
-  partners: {{issuer: "https://idp.example", audience: orders, jwks: {folder}/../jwks.json}}
+  partners: {{issuer: "https://idp.example", audience: orders, jwks: {folder}/../../jwks.json}}
 tiers:
   partner: {{rate: 100000/s, burst: 100000}}
 upstreams:

@@ -1,0 +1,41 @@
+"""What a recorded figure was measured on: processor, cores, memory, kernel, Python, versions of what matters, commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+
+def machine() -> str:
+    """A few lines that stand above every recorded table."""
+    cpu = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    memory = next(
+        line.split()[1] for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal")
+    )
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("granian", "uvicorn", "uvloop", "joserfc"))
+    return (
+        f"{cpu}, {os.cpu_count()} cores, {int(memory) // 2**20} GiB, {platform.system()} {platform.release()}\n"
+        f"Python {platform.python_version()}, {libraries}"
+    )
+
+
+def commit() -> str:
+    """The commit of the code, with a + when there are changes beside it."""
+    folder = Path(__file__).parent
+    name = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True
+    ).stdout.strip()
+    changed = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True
+    ).stdout.strip()
+    return name + ("+" if changed else "")
