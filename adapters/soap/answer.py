@@ -109,8 +109,8 @@ class AnswerReader:
         if passed and fault.reason:
             shown["reason"] = fault.reason
         detail = dict(fault.detail)
-        if passed and fault.undeclared and fault.text:
-            detail["$"] = fault.text
+        if passed:
+            detail |= fault.undeclared
         if detail:
             shown["detail"] = detail
         status = status_of(fault, self.config.faults)

@@ -76,6 +76,14 @@ class Shared:
         self.prefixes = Prefixes(wsdl.schema.namespaces)
         self._writers: dict[tuple[Unknown, bool], Writers] = {}
         self._readers: dict[tuple[Numbers, bool], Readers] = {}
+        self._bodies: dict[Message, tuple[Element, ...]] = {}
+
+    def body(self, message: Message) -> tuple[Element, ...]:
+        """body_elements(), the same ones every time: writers and readers are remembered by them."""
+        made = self._bodies.get(message)
+        if made is None:
+            made = self._bodies[message] = body_elements(message)
+        return made
 
     def writers(self, unknown: Unknown, encoded: bool) -> Writers:
         made = self._writers.get((unknown, encoded))
@@ -108,12 +116,12 @@ class OperationCodec:
         self.operation = operation
         self.strict = strict
         schema = wsdl.schema
+        shared = shared or Shared(wsdl)
         message = operation.input
-        self.request = body_elements(message)
-        self.response = body_elements(operation.output) if operation.output is not None else ()
+        self.request = shared.body(message)
+        self.response = shared.body(operation.output) if operation.output is not None else ()
         self.header_elements = header_elements(operation.input)
         self.answer_headers = {element.name: element for element in header_elements(operation.output)}
-        shared = shared or Shared(wsdl)
         prefixes = shared.prefixes
         if message.wrapper:
             prefixes.qualified(message.wrapper)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
+from adapters.soap.codec.generic import read_anything
 from adapters.soap.codec.reading import Answer, Readers
 from adapters.soap.schema.model import clark, local_name
 
@@ -25,8 +26,7 @@ class SoapFault:
     code: str
     reason: str
     detail: dict[str, object]  # what the WSDL declares
-    undeclared: bool  # there was more in the detail than that
-    text: str = ""  # the detail's text, for those who may see it
+    undeclared: dict[str, object]  # what it does not, in its generic form, for those who may see it
 
 
 def status_of(fault: SoapFault, statuses: Mapping[str, int]) -> int:
@@ -54,7 +54,7 @@ def read_fault(node: etree._Element, namespace: str, wsdl: Wsdl, operation: Oper
         if detail is None:
             detail = node.find(clark(namespace, "detail"))
     typed: dict[str, object] = {}
-    undeclared = False
+    undeclared: dict[str, object] = {}
     parts = {part.name: part for part in operation.faults}
     for child in detail if detail is not None else ():
         tag = str(child.tag)
@@ -65,11 +65,10 @@ def read_fault(node: etree._Element, namespace: str, wsdl: Wsdl, operation: Oper
         elif tag in parts:
             typed[tag] = readers.type(parts[tag].type).read(child, lenient)
         else:
-            undeclared = True
+            undeclared[tag] = read_anything(child)
     if detail is not None and not len(detail) and (detail.text or "").strip():
-        undeclared = True
-    text = etree.tostring(detail, encoding="unicode", method="text").strip()[:4096] if detail is not None else ""
-    return SoapFault(code or "Server", " ".join(reason.split())[:2048], typed, undeclared, text)
+        undeclared["$"] = (detail.text or "").strip()[:4096]
+    return SoapFault(code or "Server", " ".join(reason.split())[:2048], typed, undeclared)
 
 
 def _first(node: etree._Element, name: str, namespace: str) -> str:

@@ -85,15 +85,15 @@ class Readers:
         self.schema = schema
         self.encoded = encoded
         self._numbers = numbers
-        self._types: dict[int, TypeReader] = {}
-        self._elements: dict[int, ReadElement] = {}
-        self._lexicals: dict[int, Lexical] = {}
+        self._types: dict[AnyType, TypeReader] = {}
+        self._elements: dict[Element, ReadElement] = {}
+        self._lexicals: dict[SimpleType, Lexical] = {}
         self._cold: deque[AnyType] = deque()
 
     def element(self, element: Element) -> ReadElement:
-        read = self._elements.get(id(element))
+        read = self._elements.get(element)
         if read is None:
-            read = self._elements[id(element)] = self._element(element)
+            read = self._elements[element] = self._element(element)
         return read
 
     def type(self, kind: AnyType) -> TypeReader:
@@ -102,7 +102,7 @@ class Readers:
         A large schema's types all refer to each other: compiling ahead what one operation reaches takes seconds and
         most of it is never used. Two threads may compile the same type; either result serves.
         """
-        known = self._types.get(id(kind))
+        known = self._types.get(kind)
         if known is not None:
             return known
 
@@ -111,7 +111,7 @@ class Readers:
             return made.read(node, answer)
 
         made = TypeReader(first)
-        self._types[id(kind)] = made
+        self._types[kind] = made
         self._cold.append(kind)
         return made
 
@@ -119,14 +119,14 @@ class Readers:
         """Compile up to `limit` types ahead of their first use, those nearest to what was asked for first."""
         while self._cold and limit:
             kind = self._cold.popleft()
-            if id(kind) in self._types:
-                self._types[id(kind)].read = self._compile(kind)
+            if kind in self._types:
+                self._types[kind].read = self._compile(kind)
                 limit -= 1
 
     def _lexical(self, kind: SimpleType) -> Lexical:
-        lexical = self._lexicals.get(id(kind))
+        lexical = self._lexicals.get(kind)
         if lexical is None:
-            lexical = self._lexicals[id(kind)] = compile_lexical(kind, self._numbers)
+            lexical = self._lexicals[kind] = compile_lexical(kind, self._numbers)
         return lexical
 
     # --- elements ------------------------------------------------------------------------------------------
@@ -290,7 +290,8 @@ class Readers:
             member.element.name: (index, member.key, member.repeating, self.element(member.element))
             for index, member in enumerate(shape.members.values())
         }
-        by_local = {local_name(tag): slot for tag, slot in slots.items()} if self.encoded else {}
+        by_local = {local_name(tag): slot for tag, slot in slots.items()}
+        encoded = self.encoded
         has_attributes = bool(kind.attributes) or kind.any_attribute is not None
 
         def read(node: etree._Element, answer: Answer) -> object:
@@ -304,11 +305,13 @@ class Readers:
             for child in node:
                 slot = slots.get(child.tag)
                 if slot is None:
-                    # SOAP 1.1 §5.1: accessors are known by their local name, and servers differ in qualifying them
                     slot = by_local.get(local_name(str(child.tag)))
+                    # SOAP 1.1 §5.1: encoded accessors are known by their local name, and servers differ in qualifying them
                     if slot is None:
                         answer.deviate(child, "is not declared here")
                         continue
+                    if not encoded:
+                        answer.deviate(child, "is declared, but in another namespace")
                 index, key, repeating, read_child = slot
                 if index < position:
                     if ordered:

@@ -56,17 +56,17 @@ class Writers:
         self.prefixes = prefixes
         self.unknown = unknown
         self.encoded = encoded
-        self._types: dict[int, TypeWriter] = {}
-        self._elements: dict[int, WriteElement] = {}
-        self._shapes: dict[int, Shape] = {}
-        self._lexicals: dict[int, Lexical] = {}
+        self._types: dict[AnyType, TypeWriter] = {}
+        self._elements: dict[Element, WriteElement] = {}
+        self._shapes: dict[ComplexType, Shape] = {}
+        self._lexicals: dict[SimpleType, Lexical] = {}
         self._cold: deque[AnyType] = deque()
 
     # --- entry points --------------------------------------------------------------------------------------
 
     def element(self, element: Element, name: str | None = None) -> WriteElement:
         """The writer of an element; `name` overrides its own (rpc parts have none)."""
-        key = id(element)
+        key = element
         if name is None and key in self._elements:
             return self._elements[key]
         write = self._element(element, name or element.name)
@@ -80,7 +80,7 @@ class Writers:
         A large schema's types all refer to each other: compiling ahead what one operation reaches takes seconds and
         most of it is never used. Two threads may compile the same type; either result serves.
         """
-        known = self._types.get(id(kind))
+        known = self._types.get(kind)
         if known is not None:
             return known
 
@@ -89,28 +89,28 @@ class Writers:
             made.write(value, emit, start, end)
 
         made = TypeWriter(first)
-        self._types[id(kind)] = made
+        self._types[kind] = made
         self._cold.append(kind)
         return made
 
     def shape(self, kind: ComplexType) -> Shape:
-        shape = self._shapes.get(id(kind))
+        shape = self._shapes.get(kind)
         if shape is None:
-            shape = self._shapes[id(kind)] = shape_of(kind)
+            shape = self._shapes[kind] = shape_of(kind)
         return shape
 
     def lexical(self, kind: SimpleType) -> Lexical:
-        lexical = self._lexicals.get(id(kind))
+        lexical = self._lexicals.get(kind)
         if lexical is None:
-            lexical = self._lexicals[id(kind)] = compile_lexical(kind, "string")
+            lexical = self._lexicals[kind] = compile_lexical(kind, "string")
         return lexical
 
     def warm(self, limit: int) -> None:
         """Compile up to `limit` types ahead of their first use, those nearest to what was asked for first."""
         while self._cold and limit:
             kind = self._cold.popleft()
-            if id(kind) in self._types:
-                self._types[id(kind)].write = self._compile(kind)
+            if kind in self._types:
+                self._types[kind].write = self._compile(kind)
                 limit -= 1
 
     # --- elements ------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class Part:
     place: Place
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Message:
     """One direction of an operation. `wrapper` is the rpc element around the parts, "" for document style."""
 
