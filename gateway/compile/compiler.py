@@ -31,6 +31,11 @@ class Compiled:
     findings: tuple[Finding, ...]
     files: frozenset[Path]  # every file that was read or looked for: a change of one of them may change the plan
     readable: bool = True  # False: there is no configuration to speak of
+    written: tuple[Mapping[str, Any], ...] = ()  # what each file holds, secrets resolved: to be shown by document() only
+
+    def document(self) -> dict[str, Any]:
+        """The configuration as it is written, in one piece and fit to be shown: no secret is in it."""
+        return dict(masked(merged(self.written)))
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -68,10 +73,6 @@ class Compiler:
             finally:
                 self._outside.forget()
 
-    def document(self) -> dict[str, Any]:
-        """The configuration as it was written when last compiled, in one piece and fit to be shown: no secret is in it."""
-        return dict(masked(merged(unit.file.value for _, unit in self._units.values())))
-
     def _compile(self) -> Compiled:
         try:
             paths = configuration_files(self._location)
@@ -90,7 +91,8 @@ class Compiler:
         order = {unit.file.name: index for index, unit in enumerate(units)}
         everything = sorted({*broken, *findings}, key=lambda each: (order.get(each.file, -1), each))
         sound = None if has_errors(everything) else plan
-        return Compiled(sound, tuple(everything), frozenset(paths) | files)
+        values = tuple(unit.file.value for unit in units)
+        return Compiled(sound, tuple(everything), frozenset(paths) | files, written=values)
 
     def _decoded(self, written: list[Written]) -> list[FileUnit]:
         units: list[FileUnit] = []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.compile.finding import Finding
 from gateway.compile.plan import Plan
@@ -42,6 +42,10 @@ class OpsBackend(Protocol):
 
     def findings(self) -> Sequence[Finding]:
         """What was found in the running configuration: warnings."""
+        ...
+
+    def configuration(self) -> Mapping[str, Any]:
+        """The running configuration as it is written, without its secrets. May be called from another thread."""
         ...
 
     async def reload(self) -> Outcome:

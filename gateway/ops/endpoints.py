@@ -1,0 +1,109 @@
+"""What the ops port answers, from what a running gateway says of itself. Counts nothing, and changes nothing by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, assert_never
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.compile.finding import Finding
+from gateway.ops.problems import problem
+from gateway.ops.totals import report_of, upstreams_of
+from gateway.runtime.data_plane import Counters
+from gateway.runtime.ops_backend import OpsBackend
+from gateway.runtime.reload import Abandoned, Applied, Outcome, Rejected
+from gateway.telemetry.exposition import CONTENT_TYPE, exposition
+
+NO_STORE = {"cache-control": "no-store"}
+
+
+class Endpoints:
+    def __init__(self, backend: OpsBackend) -> None:
+        self._backend = backend
+
+    async def alive(self, request: Request) -> Response:
+        return _json({"status": "alive"})
+
+    async def ready(self, request: Request) -> Response:
+        status = self._backend.status()
+        document = {
+            "ready": status.ready,
+            "draining": status.draining,
+            "version": status.version,
+            "workers": {"alive": status.workers_alive, "wanted": status.workers_wanted},
+        }
+        return _json(document, 200 if status.ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        report = report_of(await self._counters(), self._backend.status())
+        # 10,000 routes are 160,000 lines: off the loop that watches over workers
+        return Response(await asyncio.to_thread(exposition, report), media_type=CONTENT_TYPE, headers=NO_STORE)
+
+    async def reload(self, request: Request) -> Response:
+        outcome = await self._backend.reload()
+        running = self._backend.status().version
+        match outcome:
+            case Applied(version, changed):
+                return _json({"version": version, "changed": changed})
+            case Rejected(findings):
+                detail = f"The configuration has errors; nothing changed, version {running} is served on."
+                return problem(422, "ops.configuration-errors", detail, findings=_findings(findings))
+            case Abandoned(reason):
+                detail = f"The configuration could not be applied: {reason}; version {running} is served on."
+                return problem(503, "ops.reload-abandoned", detail)
+            case _:
+                assert_never(outcome)
+
+    async def configuration(self, request: Request) -> Response:
+        status = self._backend.status()
+        document = {
+            "version": status.version,
+            "applied_at": _moment(status.applied_at),
+            "started_at": _moment(status.started_at),
+            "listeners": list(status.listeners),
+            "workers": {
+                "alive": status.workers_alive,
+                "wanted": status.workers_wanted,
+                "replaced": status.workers_replaced,
+            },
+            "findings": _findings(self._backend.findings()),
+            "last_reload": _attempt(status.last_reload),
+            "configuration": await asyncio.to_thread(self._backend.configuration),
+        }
+        return _json(document)
+
+    async def upstreams(self, request: Request) -> Response:
+        return _json(upstreams_of(await self._counters()))
+
+    async def _counters(self) -> list[Counters]:
+        return [one for one in await self._backend.counters() if isinstance(one, Counters)]
+
+
+def _attempt(outcome: Outcome) -> dict[str, Any]:
+    """What became of the newest attempt; not always that of the version that is served."""
+    match outcome:
+        case Applied(version, changed, at):
+            return {"result": "applied", "at": _moment(at), "version": version, "changed": changed}
+        case Rejected(findings, at):
+            return {"result": "rejected", "at": _moment(at), "findings": _findings(findings)}
+        case Abandoned(reason, at):
+            return {"result": "abandoned", "at": _moment(at), "reason": reason}
+        case _:
+            assert_never(outcome)
+
+
+def _findings(findings: Sequence[Finding]) -> list[dict[str, str | int]]:
+    return [finding.as_dict() for finding in findings]
+
+
+def _moment(seconds: float) -> str:
+    """RFC 3339, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json(document: Mapping[str, Any], status: int = 200) -> JSONResponse:
+    return JSONResponse(document, status, NO_STORE)

@@ -1,0 +1,45 @@
+"""Refusals of the ops plane as RFC 9457 problems, told apart by code. Decides none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+_KNOWN = {
+    404: ("ops.not-found", "Nothing answers here; docs/operations-port.md lists what does."),
+    405: ("ops.method-not-allowed", "This path answers other methods; see Allow."),
+}
+
+
+class Problem(JSONResponse):
+    media_type = "application/problem+json"
+
+
+def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> Problem:
+    """`members` are extension members (RFC 9457 §3.2)."""
+    document = {
+        "type": f"urn:sluicegate:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **members,
+    }
+    return Problem(document, status, {"cache-control": "no-store", **(headers or {})})
+
+
+async def of_http(request: Request, exc: Exception) -> Response:
+    """What Starlette refuses by itself: unknown paths and methods."""
+    assert isinstance(exc, HTTPException), "registered for it only"
+    code, detail = _KNOWN.get(exc.status_code, ("ops.refused", exc.detail))
+    return problem(exc.status_code, code, detail, exc.headers)
+
+
+async def of_bug(request: Request, exc: Exception) -> Response:
+    """Starlette raises it again after this answer, so that the server logs it."""
+    return problem(500, "ops.internal", "The ops plane failed; the log says where.")
