@@ -1,6 +1,7 @@
 """Folds what a route's policies built into one callable. Knows slots and shapes, no policy by name.
 
-Order is the slots' (policy.py), then the order handed in. Consecutive gates and authenticators share one coroutine frame,
+Order is the slots' (policy.py); within a slot layers stand outside gates (cors must see a refusal on its way out), and
+policies go by name, so that the limits of all levels meet and decide together. Consecutive gates and authenticators share one coroutine frame,
 because a frame costs and a call in a loop hardly does.
 """
 
@@ -13,7 +14,6 @@ from typing import Final
 from gateway.api.exchange import Exchange, Principal, Proceed
 from gateway.api.messages import Response
 from gateway.api.policy import Authenticator, Built, Gate, Layer, Observer, Slot
-from gateway.api.ports import Tally
 from gateway.api.problem import problem
 
 PENDING: Final = Response(0, [])  # type: ignore[arg-type]  # a mark, told apart by identity, never sent
@@ -31,7 +31,6 @@ class Step:
     policy: str
     built: Built
     shadow: bool = False
-    refused: Tally | None = None  # counts what a shadow gate would have refused
     merge: Callable[[Sequence[Gate]], Gate] | None = None
 
 
@@ -47,7 +46,7 @@ def fold(steps: Sequence[Step], terminal: Proceed, *, require_all: bool = False)
     Several authenticators count as one step, where the first of them stands: `require_all` is `auth: {all}`, else any.
     """
     observers = tuple(step.built for step in steps if isinstance(step.built, Observer))
-    acting = sorted((step for step in steps if not isinstance(step.built, Observer)), key=lambda step: step.slot)
+    acting = sorted((step for step in steps if not isinstance(step.built, Observer)), key=_place)
     frames: list[Layer | list[tuple[Check, Wait | None]]] = []
     authenticators = [step for step in acting if isinstance(step.built, Authenticator)]
     position = 0
@@ -73,7 +72,7 @@ def fold(steps: Sequence[Step], terminal: Proceed, *, require_all: bool = False)
             position += 1
         gates = [one.built for one in alike if isinstance(one.built, Gate)]
         gate = step.merge(gates) if step.merge and len(gates) > 1 else step.built
-        frame.append((_shadowed(gate.check, step) if step.shadow else gate.check, None))
+        frame.append((_shadowed(gate.check) if step.shadow else gate.check, None))
 
     handle = terminal
     for frame in reversed(frames):
@@ -99,6 +98,10 @@ class _Authorization(Gate):
 
 class _Believed:
     """Key under which the believing authenticator is kept when a route has several."""
+
+
+def _place(step: Step) -> tuple[Slot, bool, str]:
+    return step.slot, not isinstance(step.built, Layer), step.policy
 
 
 def _mergeable(one: Step, other: Step) -> bool:
@@ -129,18 +132,19 @@ def _gates(steps: tuple[tuple[Check, Wait | None], ...], proceed: Proceed) -> Pr
     return gated
 
 
-def _shadowed(check: Check, step: Step) -> Check:
-    refused = step.refused
-
+def _shadowed(check: Check) -> Check:
     def shadowed(exchange: Exchange) -> Response | None:
         noted = len(exchange.codes)
-        if check(exchange) is not None:
-            exchange.codes[noted:] = [f"shadow:{code}" for code in exchange.codes[noted:]]
-            if refused is not None:
-                refused.value += 1
+        check(exchange)
+        _mark_shadow(exchange, noted)
         return None
 
     return shadowed
+
+
+def _mark_shadow(exchange: Exchange, noted: int) -> None:
+    """What a policy in shadow noted is no decision: the access log says so."""
+    exchange.codes[noted:] = [f"shadow:{code}" for code in exchange.codes[noted:]]
 
 
 def _authentication(steps: Sequence[Step], *, require_all: bool) -> tuple[Check, Wait | None]:
@@ -160,14 +164,13 @@ def _single(step: Step) -> tuple[Check, Wait]:
     authenticator = step.built
     assert isinstance(authenticator, Authenticator)
     identify_nowait, identify, strip = authenticator.identify_nowait, authenticator.identify, authenticator.strip
-    refused = step.refused
+    shadow = step.shadow
 
-    def settle(exchange: Exchange, verdict: Principal | Response) -> Response | None:
+    def settle(exchange: Exchange, verdict: Principal | Response, noted: int) -> Response | None:
         if type(verdict) is Response:
-            if not step.shadow:
+            if not shadow:
                 return verdict
-            if refused is not None:
-                refused.value += 1
+            _mark_shadow(exchange, noted)
             strip(exchange)  # bad credentials pass as anonymous
             return None
         exchange.principal = verdict  # type: ignore[assignment]  # not a Response, so a Principal
@@ -175,11 +178,13 @@ def _single(step: Step) -> tuple[Check, Wait]:
         return None
 
     def check(exchange: Exchange) -> Response | None:
+        noted = len(exchange.codes)
         verdict = identify_nowait(exchange)
-        return PENDING if verdict is None else settle(exchange, verdict)
+        return PENDING if verdict is None else settle(exchange, verdict, noted)
 
     async def wait(exchange: Exchange) -> Response | None:
-        return settle(exchange, await identify(exchange))
+        noted = len(exchange.codes)
+        return settle(exchange, await identify(exchange), noted)
 
     return check, wait
 

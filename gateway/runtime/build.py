@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gateway.api.adapter import AdapterScope, AdapterSpec
 from gateway.api.exchange import Proceed
-from gateway.api.policy import Authenticator, Level, PolicySpec, Slot
+from gateway.api.policy import Authenticator, PolicySpec, Slot
 from gateway.compile.chain import Chain, Step, authorization, fold
 from gateway.compile.plan import PolicyPlan, RoutePlan
 from gateway.edge.adapt import Adapt
@@ -58,17 +58,16 @@ class RouteBuilder:
     def _steps(self, policies: Sequence[PolicyPlan], route: str, upstream: str) -> tuple[list[Step], set[str]]:
         steps: list[Step] = []
         needs: set[str] = set()
-        for plan in sorted(policies, key=lambda plan: plan.level is not Level.GLOBAL):  # of one slot, global ones first
+        for plan in policies:
             spec = self._specs.policies[plan.policy]
             scope = BuildScope(self._resources, plan, route, upstream, self._world)
             built = spec.build(plan.config, scope)
             needs |= scope.needs
             slot = spec.slot(plan.config)
-            refused = scope.tally("shadow-refuse") if scope.shadow else None
             for one in built if isinstance(built, Sequence) else (built,):
-                steps.append(Step(slot, plan.policy, one, scope.shadow, refused, spec.merge))
+                steps.append(Step(slot, plan.policy, one, scope.shadow, spec.merge))
                 if isinstance(one, Authenticator):
-                    steps.append(Step(Slot.AUTHORIZE, plan.policy, authorization(one), scope.shadow, refused))
+                    steps.append(Step(Slot.AUTHORIZE, plan.policy, authorization(one), scope.shadow))
         return steps, needs
 
     def _terminal(self, plan: RoutePlan) -> Proceed:

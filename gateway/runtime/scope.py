@@ -51,7 +51,9 @@ class BuildScope:
         self._world = world
 
     def tally(self, decision: str) -> Tally:
-        return self._resources.metrics.decision(self.route, self.name, decision)
+        # what a policy in shadow would have done is counted apart from what the enforced ones did
+        counted = f"shadow-{decision}" if self.shadow else decision
+        return self._resources.metrics.decision(self.route, self.name, counted)
 
     def store(self, url: str | None) -> Store:
         settings = self._world.settings
