@@ -26,8 +26,10 @@ UNMATCHED = "-"  # the route label of requests that match none; no route can be 
 class Specs(Protocol):
     """The registry, as far as building needs it."""
 
-    policies: Mapping[str, PolicySpec]
-    adapters: Mapping[str, AdapterSpec]
+    @property
+    def policies(self) -> Mapping[str, PolicySpec]: ...
+    @property
+    def adapters(self) -> Mapping[str, AdapterSpec]: ...
 
 
 class RouteBuilder:

@@ -26,7 +26,9 @@ class Compiled(Protocol):
     def findings(self) -> Sequence[Finding]: ...
     @property
     def files(self) -> Collection[Path]: ...
-    def document(self) -> Mapping[str, Any]: ...
+    def document(self) -> Mapping[str, Any]:
+        """As it is written, without its secrets."""
+        ...
 
 
 Compile: TypeAlias = Callable[[], Compiled]
@@ -65,23 +67,25 @@ Outcome: TypeAlias = Applied | Rejected | Abandoned
 
 
 class Reloader:
-    """Holds the running plan. One attempt at a time; those that wait find their files already read."""
+    """Holds the running configuration. One attempt at a time; those that wait find their files already read."""
 
     def __init__(self, compile_: Compile, apply: Callable[[Plan | None, Plan], Awaitable[None]]) -> None:
         self._compile = compile_
         self._apply = apply
         self._busy = asyncio.Lock()
-        self.plan: Plan | None = None
-        self.findings: Sequence[Finding] = ()  # of the running plan
+        self.running: Compiled | None = None
         self.files: Collection[Path] = ()  # that the last attempt read
         self.applied_at = 0.0
         self.last: Outcome | None = None
-        self._served: Compiled | None = None
 
-    def document(self) -> Mapping[str, Any]:
-        """The running configuration as it is written, without its secrets. Takes a while when it is large."""
-        assert self._served is not None, "a configuration is live"
-        return self._served.document()
+    @property
+    def plan(self) -> Plan | None:
+        return self.running.plan if self.running else None
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """Of the running plan."""
+        return self.running.findings if self.running else ()
 
     async def reload(self) -> Outcome:
         """Compile and apply. Never raises for what is wrong with the configuration."""
@@ -108,8 +112,7 @@ class Reloader:
         except CannotApplyError as exc:
             return Abandoned(str(exc), now)
         changed = difference(self.plan, compiled.plan).changed()
-        self.plan, self.findings, self.applied_at = compiled.plan, compiled.findings, now
-        self._served = compiled
+        self.running, self.applied_at = compiled, now
         return Applied(compiled.plan.version, changed, now)
 
     def _report(self, outcome: Outcome, before: str | None) -> None:

@@ -99,7 +99,8 @@ class Supervisor:
         return self._reloader.findings
 
     def configuration(self) -> Mapping[str, Any]:
-        return self._reloader.document()
+        assert self._reloader.running is not None, "the ops plane starts after the first configuration"
+        return self._reloader.running.document()
 
     async def reload(self) -> Outcome:
         return await self._reloader.reload()
@@ -137,6 +138,7 @@ class Supervisor:
         """The reloader's way to the workers. Raises CannotApplyError with nothing changed."""
         if old is not None and old.settings.ops != new.settings.ops:
             log.warning("a change of `ops` takes effect at the next start")
+        logging.getLogger("sluicegate").setLevel(new.settings.log.level.upper())
         listens = new.settings.listen
         try:
             for listen in listens:

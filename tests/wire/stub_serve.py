@@ -27,6 +27,9 @@ class StubCompiled:
     findings: list[Finding]
     files: list[Path]
 
+    def document(self) -> dict[str, object]:
+        return {}
+
 
 def compile_file(path: Path) -> StubCompiled:
     document = json.loads(path.read_text())
