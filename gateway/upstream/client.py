@@ -121,6 +121,7 @@ class Upstream:
             framing = b""
 
         pool = self._only or self._pick(())
+        repeatable = replayable and rest is None and method in _IDEMPOTENT
         tried: tuple[Pool, ...] = ()
         stale: bool | None = None  # once a reused connection had ended: whether it may have got bytes
         while True:
@@ -130,7 +131,7 @@ class Upstream:
                     message += content
             except ValueError as problem:
                 raise RequestRefused(400, "request.framing", "The request cannot be written as HTTP.") from problem
-            connection = None if stale is not None else pool.take()
+            connection = None if stale is not None else pool.take(self._time(), sure=not repeatable)
             if connection is None:
                 try:
                     connection = await pool.acquire(Call(deadline, request.on_slow), fresh=stale is not None)

@@ -136,12 +136,15 @@ class Pool:
             "errors": self.errors,
         }
 
-    def take(self) -> Connection | None:
-        """An idle connection that the upstream has not closed, the one used last."""
+    def take(self, now: float, *, sure: bool) -> Connection | None:
+        """An idle connection that the upstream has not closed, the one used last.
+
+        `sure`: the call cannot be repeated, so ask the socket itself, however short the connection was idle.
+        """
         idle = self._idle
         while idle:
             connection = idle.popitem()[0]
-            if connection.usable():
+            if connection.usable(now, sure):
                 return connection
             connection.abort()
         return None

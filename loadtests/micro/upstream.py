@@ -108,7 +108,7 @@ async def whole(port: int, requests: int) -> None:
 
     async def call() -> None:
         request = UpstreamRequest("GET", b"/orders/17?expand=lines", FIELDS, None, slow)
-        response = await upstream.send(request, loop.time() + 10)
+        response = await upstream.send(request, loop.time() + 10, replayable=True)
         assert len(response.body) == 1300
 
     async def bare_call(protocol: Bare) -> None:

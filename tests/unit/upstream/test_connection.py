@@ -414,9 +414,13 @@ def test_octets_on_an_idle_connection_close_it(scene: Scene) -> None:
 
 def test_a_connection_with_something_to_read_is_not_usable(scene: Scene) -> None:
     scene.feed(answer(b"Content-Length: 0"))
-    assert scene.connection.usable()
+    now = scene.loop.time()
+    scene.connection.idle_since = now - 0.001
+    assert scene.connection.usable(now, sure=True)
     scene.wire.theirs.close()
-    assert not scene.connection.usable()
+    assert not scene.connection.usable(now, sure=True)
+    assert scene.connection.usable(now, sure=False), "what may be repeated is spared the system call"
+    assert not scene.connection.usable(now + 1, sure=False)
 
 
 def test_reading_pauses_while_nobody_takes_the_body(scene: Scene) -> None:
