@@ -87,6 +87,11 @@ class Reloader:
         """Of the running plan."""
         return self.running.findings if self.running else ()
 
+    def document(self) -> Mapping[str, Any]:
+        """The running configuration as it is written, without its secrets. Takes a while when it is large."""
+        assert self.running is not None, "a configuration is live"
+        return self.running.document()
+
     async def reload(self) -> Outcome:
         """Compile and apply. Never raises for what is wrong with the configuration."""
         async with self._busy:

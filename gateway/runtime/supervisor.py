@@ -99,8 +99,7 @@ class Supervisor:
         return self._reloader.findings
 
     def configuration(self) -> Mapping[str, Any]:
-        assert self._reloader.running is not None, "the ops plane starts after the first configuration"
-        return self._reloader.running.document()
+        return self._reloader.document()
 
     async def reload(self) -> Outcome:
         return await self._reloader.reload()
