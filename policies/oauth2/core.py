@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -12,6 +11,8 @@ from policies.oauth2.config import OAuth2Block, Scalar
 from policies.oauth2.reasons import Reason
 
 Claims = Mapping[str, Any]
+
+_MAX_DATE = 1e15  # seconds: 30 million years
 
 
 def refusal_of_times(claims: Claims, now: float, leeway_s: float) -> Reason | None:
@@ -116,5 +117,6 @@ def _holds(claim: Any, accepted: Sequence[Scalar]) -> bool:
 
 
 def _is_date(value: Any) -> TypeGuard[float]:
-    """A NumericDate (RFC 7519 §2) that arithmetic can be done with."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and abs(value) < 1e15
+    """A NumericDate (RFC 7519 §2) that arithmetic can be done with; NaN and the infinities lie in no range."""
+    kind = type(value)  # exactly: True is an int, too
+    return (kind is int or kind is float) and -_MAX_DATE < value < _MAX_DATE

@@ -90,7 +90,7 @@ class TrustedIssuer:
     def remember(self, digest: bytes, token: Token, key: VerificationKey, now: float) -> Entry:
         """An entry for a token that `verify` believed."""
         until = min(token.claims["exp"], now + self._remember_s)
-        entry = Entry(MappingProxyType(dict(token.claims)), key, until)
+        entry = Entry(MappingProxyType(token.claims), key, until)
         if until > now:  # within leeway after exp it is verified every time
             self.remembered.put(digest, entry, now)
         return entry

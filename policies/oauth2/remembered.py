@@ -2,7 +2,7 @@
 
 Found by the SHA-256 of the whole Authorization value: no usable token stays in memory, an entry's size does not depend
 on its token, and how long a look-up takes tells nothing about a remembered token. It costs 0.6 µs more than the value
-itself as the key (loadtests/micro/remembered.py).
+itself as the key (loadtests/micro/credentials.py).
 """
 
 from __future__ import annotations
