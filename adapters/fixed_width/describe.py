@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .model import Item, Layout
+from adapters.fixed_width.model import Item, Layout
 
 
 @dataclass(frozen=True, slots=True)

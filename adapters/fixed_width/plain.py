@@ -21,15 +21,13 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import yaml
 
-from .copybook.copying import read_source
-from .errors import CopybookError
-from .model import Item, Kind, Layout, Occurs, Picture, Sign
-from .options import parse_record_format
+from adapters.fixed_width.errors import CopybookError
+from adapters.fixed_width.model import Item, Kind, Layout, Occurs, Picture, Sign
+from adapters.fixed_width.options import parse_record_format
 
 _TYPES: Final = {
     "text": Kind.TEXT, "integer": Kind.NUMBER, "decimal": Kind.NUMBER, "date": Kind.DATE,
@@ -115,11 +113,6 @@ def parse_layout(source: str, *, file: str = "") -> Layout:
         codepage=top.text("codepage") or None,
         record_format=form or None,
     )
-
-
-def read_layout(path: Path) -> Layout:
-    """The layout at `path`. Raises CopybookError, also when the file cannot be read."""
-    return parse_layout(read_source(path), file=str(path))
 
 
 def _mapping(node: yaml.Node, file: str, allowed: tuple[str, ...]) -> _Map:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from .copybook import read_copybook
-from .model import Layout
-from .options import Options, parse_record_format
-from .plain import read_layout
+from adapters.fixed_width.copybook import parse_copybook
+from adapters.fixed_width.copybook.copying import from_disk, read_source
+from adapters.fixed_width.model import Layout
+from adapters.fixed_width.options import Options, parse_record_format
+from adapters.fixed_width.plain import parse_layout
 
 
-def read_any(path: Path, *, dialect: str = "ibm", form: str = "auto", folders: tuple[Path, ...] = ()) -> Layout:
+def read_layout(
+    path: str | Path,
+    *,
+    dialect: str = "ibm",
+    form: str = "auto",
+    folders: tuple[Path, ...] = (),
+    read: Callable[[str], bytes] = from_disk,
+) -> Layout:
     """The layout at `path`: YAML by its suffix, a copybook otherwise. Raises CopybookError."""
-    if path.suffix.lower() in (".yaml", ".yml"):
-        return read_layout(path)
-    return read_copybook(path, dialect=dialect, form=form, folders=folders)
+    file = str(path)
+    source = read_source(file, read)
+    if file.lower().endswith((".yaml", ".yml")):
+        return parse_layout(source, file=file)
+    return parse_copybook(source, file=file, dialect=dialect, form=form, folders=folders, read=read)
 
 
 def with_layout(options: Options, layout: Layout, written: frozenset[str]) -> Options:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .codec.plan.reading import condition_names, is_number
-from .codec.records import RecordCodec
-from .codec.shape import Family, Node
-from .model import Item, Kind
-from .options import Options
+from adapters.fixed_width.codec.plan.reading import condition_names, is_number
+from adapters.fixed_width.codec.records import RecordCodec
+from adapters.fixed_width.codec.shape import Family, Node
+from adapters.fixed_width.model import Item, Kind
+from adapters.fixed_width.options import Options
 
 Schema = dict[str, Any]
 

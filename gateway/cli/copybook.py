@@ -23,7 +23,7 @@ from adapters.fixed_width.codec.jsontext import dumps, loads
 from adapters.fixed_width.codec.records import RecordCodec
 from adapters.fixed_width.describe import rows
 from adapters.fixed_width.errors import CopybookError, RecordError
-from adapters.fixed_width.reading import read_any
+from adapters.fixed_width.reading import read_layout
 from gateway.cli.copybook_options import CopyPathOption, FileArgument, SourceOption, codec_command, fail
 
 app = typer.Typer(
@@ -52,7 +52,7 @@ def describe(
 ) -> None:
     """Show the layout: level, name, offset and length of every item. Offsets count from 0, tables at their longest."""
     try:
-        layout = read_any(file, dialect=dialect, form=source, folders=tuple(copy_path))
+        layout = read_layout(file, dialect=dialect, form=source, folders=tuple(copy_path))
     except CopybookError as exc:
         fail(exc)
     found = list(rows(layout))

@@ -14,7 +14,7 @@ import typer
 from adapters.fixed_width.codec.records import RecordCodec
 from adapters.fixed_width.errors import CopybookError
 from adapters.fixed_width.options import Options, parse_record_format, parse_select
-from adapters.fixed_width.reading import read_any, with_layout
+from adapters.fixed_width.reading import read_layout, with_layout
 
 _HELP = {
     "codepage": "Code page of text and digits: cp037, cp1047, cp939, ascii, utf-8 …  [default: cp037]",
@@ -87,7 +87,7 @@ def load_codec(file: Path, source: str, copy_path: list[Path], given: dict[str, 
             "select": tuple(map(parse_select, given["select"])),
         }
         options = Options(**shaped)
-        layout = read_any(file, dialect=options.dialect, form=source, folders=tuple(copy_path))
+        layout = read_layout(file, dialect=options.dialect, form=source, folders=tuple(copy_path))
         return RecordCodec(layout, with_layout(options, layout, written))
     except (CopybookError, LookupError, ValueError) as exc:
         fail(exc.args[0] if isinstance(exc, LookupError) else exc)

@@ -13,7 +13,7 @@ import typer
 from adapters.fixed_width.codec.records import RecordCodec
 from adapters.fixed_width.errors import CopybookError
 from adapters.fixed_width.options import Options
-from adapters.fixed_width.reading import read_any, with_layout
+from adapters.fixed_width.reading import read_layout, with_layout
 from adapters.fixed_width.schema import record_schema
 from gateway.cli.copybook_options import FileArgument, fail
 
@@ -42,7 +42,7 @@ def import_copybook(
 ) -> None:
     """A route that takes and gives JSON for the records of FILE, and an OpenAPI 3.1 document of it."""
     try:
-        layout = read_any(file)
+        layout = read_layout(file)
         written = frozenset(["codepage"] if codepage else [])
         codec = RecordCodec(layout, with_layout(Options(codepage=codepage or Options().codepage), layout, written))
     except (CopybookError, LookupError, ValueError) as exc:

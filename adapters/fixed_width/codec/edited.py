@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .numbers import Misfit
+from adapters.fixed_width.codec.numbers import Misfit
 
 _TOKEN = re.compile(r"CR|DB|.", re.S)
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from ..errors import RecordError
-from ..options import RecordFormat
-from .codepages import CodePage
+from adapters.fixed_width.codec.codepages import CodePage
+from adapters.fixed_width.errors import RecordError
+from adapters.fixed_width.options import RecordFormat
 
 CHUNK = 1 << 18  # larger ones are not faster and cost memory
 MAX_BLOCK = 32_760  # the largest block of a z/OS data set

@@ -1,6 +1,6 @@
 """The codec: records of one layout to JSON values and back, one at a time or as a stream. Thread-safe, no I/O of its own.
 
-codec = RecordCodec(read_copybook(Path("customer.cpy")), Options(codepage="cp1047"))
+codec = RecordCodec(read_layout("customer.cpy"), Options(codepage="cp1047"))
 value = codec.decode(record)
 assert codec.encode(value) == record
 """
@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from ..errors import CopybookError, RecordError
-from ..model import Item, Layout
-from ..options import Options
-from .codepages import CodePage, code_page
-from .framing import Source, Stream, blocked, framed, records
-from .plan.decoding import Decode, compile_decode, compile_discriminator, discriminator_value
-from .plan.encoding import Encode, compile_encode
-from .plan.reading import is_number
-from .shape import Node, Shaper, chosen_records, find_item
+from adapters.fixed_width.codec.codepages import CodePage, code_page
+from adapters.fixed_width.codec.framing import Source, Stream, blocked, framed, records
+from adapters.fixed_width.codec.plan.decoding import Decode, compile_decode, compile_discriminator, discriminator_value
+from adapters.fixed_width.codec.plan.encoding import Encode, compile_encode
+from adapters.fixed_width.codec.plan.reading import is_number
+from adapters.fixed_width.codec.shape import Node, Shaper, chosen_records, find_item
+from adapters.fixed_width.errors import CopybookError, RecordError
+from adapters.fixed_width.model import Item, Layout
+from adapters.fixed_width.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,13 @@ class RecordCodec:
         self.longest = max(plan.item.total for plan in self.plans)
         self._pick = self._picker() if len(self.plans) > 1 else None
         self._length: Item | None = None
+        self._length_of: tuple[int, Callable[[bytes], int]] | None = None
         if options.record_format.kind == "length":
             self._length = self._length_field(options.record_format.field)
+            self._length_of = (
+                self._length.offset + self._length.size,
+                compile_discriminator(self._length, options, self.page),
+            )
 
     def _plan(self, item: Item, used: set[tuple[str, str, str]]) -> RecordPlan:
         shaper = Shaper(item, self.options, plain=self.layout.plain)
@@ -120,6 +126,11 @@ class RecordCodec:
                 f"{name}: the length field must be an integer", line=item.line, column=item.column, file=item.file
             )
         return item
+
+    def constant_field(self, name: str) -> tuple[Item, Callable[[bytes], Any]]:
+        """An elementary item at a constant place, and a function that reads its raw value. Raises CopybookError."""
+        item = self._constant_item(name, [plan.item for plan in self.plans])
+        return item, compile_discriminator(item, self.options, self.page)
 
     # One record, without framing
 
@@ -199,15 +210,12 @@ class RecordCodec:
             yield value
             stream.place += end
 
+    def _records(self, stream: Stream) -> Iterator[bytes]:
+        return records(stream, self.options.record_format, self.longest, self.page, self._length_of)
+
     def _framed(self, stream: Stream) -> Iterator[Any]:
-        length_of = None
-        if self._length is not None:
-            length_of = (
-                self._length.offset + self._length.size,
-                compile_discriminator(self._length, self.options, self.page),
-            )
         start = stream.position
-        for record in records(stream, self.options.record_format, self.longest, self.page, length_of):
+        for record in self._records(stream):
             try:
                 value = self._decoded(record)[0]
             except RecordError:
@@ -215,6 +223,22 @@ class RecordCodec:
                 raise
             yield value
             start = stream.position
+
+    def only(self, source: Source) -> bytes:
+        """The bytes of the single record that a source holds, without its framing. Raises RecordError."""
+        stream = Stream(source)
+        if self.options.record_format.kind == "odo":
+            there = stream.have(self.longest + 1)
+            record = stream.take(there)
+            if self._decoded(record)[1] != there:
+                raise RecordError("more bytes than one record has", offset=there)
+            return record
+        found = list(islice(self._records(stream), 2))
+        if len(found) != 1:
+            raise RecordError(
+                "one record is expected, there are more" if found else "one record is expected, there is none"
+            )
+        return found[0]
 
     def write(self, values: Iterable[Any]) -> Iterator[bytes]:
         """The bytes of all records with their framing, in pieces. RecordError carries the record number."""

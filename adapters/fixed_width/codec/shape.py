@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..errors import CopybookError
-from ..model import Item, Layout
-from ..names import json_name
-from ..options import Options
+from adapters.fixed_width.errors import CopybookError
+from adapters.fixed_width.model import Item, Layout
+from adapters.fixed_width.names import json_name
+from adapters.fixed_width.options import Options
 
 
 @dataclass(slots=True, eq=False)

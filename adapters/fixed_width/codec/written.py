@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 
-from .numbers import Misfit, text_of
+from adapters.fixed_width.codec.numbers import Misfit, text_of
 
 _DIGITS = re.compile(r"[0-9]+")
 

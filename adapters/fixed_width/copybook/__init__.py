@@ -1,32 +1,33 @@
-"""The copybook compiler: COBOL source in, layout out. Reads files, knows no record and no JSON."""
+"""The copybook compiler: COBOL source in, layout out. Knows no record and no JSON."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from ..model import Layout
-from .copying import Library, read_source
-from .entries import parse_entries
-from .tree import build
+from adapters.fixed_width.copybook.copying import Library, from_disk
+from adapters.fixed_width.copybook.entries import parse_entries
+from adapters.fixed_width.copybook.tree import build
+from adapters.fixed_width.model import Layout
 
-__all__ = ["parse_copybook", "read_copybook"]
+__all__ = ["parse_copybook"]
 
 
 def parse_copybook(
-    source: str, *, file: str = "", dialect: str = "ibm", form: str = "auto", folders: tuple[Path, ...] = ()
+    source: str,
+    *,
+    file: str = "",
+    dialect: str = "ibm",
+    form: str = "auto",
+    folders: tuple[Path, ...] = (),
+    read: Callable[[str], bytes] = from_disk,
 ) -> Layout:
     """The layout that `source` describes.
 
-    `form` is fixed, free or auto; `folders` are searched for COPY after the folder of `file`.
-    Raises CopybookError with line and column.
+    `form` is fixed, free or auto; `folders` are searched for COPY after the folder of `file`, and `read` gives the
+    contents of a path or raises OSError. Raises CopybookError with line and column.
     """
-    files = [file] if file else []
-    library = Library(folders, form, files)
-    words = library.words(source, file, (str(Path(file).resolve()),) if file else ())
+    library = Library(read, folders, form, [file] if file else [])
+    words = library.words(source, file, (file,) if file else ())
     records, renames = build(parse_entries(words), dialect=dialect, file=file)
-    return Layout(records, renames, tuple(files))
-
-
-def read_copybook(path: Path, *, dialect: str = "ibm", form: str = "auto", folders: tuple[Path, ...] = ()) -> Layout:
-    """The layout of the copybook at `path`. Raises CopybookError, also when the file cannot be read."""
-    return parse_copybook(read_source(path), file=str(path), dialect=dialect, form=form, folders=folders)
+    return Layout(records, renames, tuple(library.files))

@@ -5,13 +5,13 @@ Rules: Language Reference, "COPY statement".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import CopybookError
-from .source import program_text
-from .words import Word, joined, literal_text, split_words
+from adapters.fixed_width.copybook.source import program_text
+from adapters.fixed_width.copybook.words import Word, joined, literal_text, split_words
+from adapters.fixed_width.errors import CopybookError
 
 _SUFFIXES = ("", ".cpy", ".cob", ".cbl", ".copy", ".txt")
 MAX_BYTES = 16 * 1024 * 1024  # of all members together; a large real copybook has 1 MiB
@@ -26,11 +26,15 @@ class _Replacement:
 
 @dataclass(slots=True)
 class Library:
-    """Reads members. `folders` are searched in order after the folder of the file that says COPY."""
+    """Reads members. `folders` are searched in order after the folder of the file that says COPY.
 
+    `read` gives the contents of a path or raises OSError; `files` collects every file that was read.
+    """
+
+    read: Callable[[str], bytes]
     folders: tuple[Path, ...] = ()
     form: str = "auto"
-    files: list[str] | None = None
+    files: list[str] = field(default_factory=list)
     _bytes: int = 0
 
     def words(self, source: str, file: str, chain: tuple[str, ...]) -> list[Word]:
@@ -64,35 +68,47 @@ class Library:
         at.next_is("SUPPRESS")
         replacements = list(_replacements(at)) if at.next_is("REPLACING") else []
         at.period()
-        path = self._find(name, folder, member)
-        if str(path) in chain:
-            raise member.error(f"COPY {name} is cyclic: {' -> '.join(Path(file).name for file in (*chain, str(path)))}")
-        copied = self.words(read_source(path, member), str(path), (*chain, str(path)))
-        if self.files is not None and str(path) not in self.files:
-            self.files.append(str(path))
+        path, source = self._find(name, folder, member)
+        if path in chain:
+            shown = " -> ".join(Path(file).name for file in (*chain, path))
+            raise member.error(f"COPY {name} is cyclic: {shown}")
+        copied = self.words(source, path, (*chain, path))
+        if path not in self.files:
+            self.files.append(path)
         return at.position, _replaced(copied, replacements)
 
-    def _find(self, name: str, folder: str, word: Word) -> Path:
+    def _find(self, name: str, folder: str, word: Word) -> tuple[str, str]:
+        """Path and text of a member: as it is written, in lower and upper case, with the usual suffixes."""
         roots = ([Path(word.file).parent] if word.file else []) + list(self.folders)
         if folder:
             roots = [root / part for root in roots for part in (folder, folder.lower())] + roots
         for root in roots:
             for spelling in dict.fromkeys((name, name.lower(), name.upper())):
                 for suffix in (*_SUFFIXES, *(suffix.upper() for suffix in _SUFFIXES[1:])):
-                    path = root / (spelling + suffix)
-                    if path.is_file():
-                        return path.resolve()
+                    path = str(root / (spelling + suffix))
+                    try:
+                        return path, as_text(self.read(path))
+                    except OSError:
+                        continue
         looked = ", ".join(str(root) for root in roots) or "nowhere: give the copybook as a file"
         raise word.error(f"COPY {name}: no such member (looked in {looked})")
 
 
-def read_source(path: Path, word: Word | None = None) -> str:
-    """The text of a source file: UTF-8, or Latin-1 where it is not."""
+def from_disk(path: str) -> bytes:
+    """The contents of a file. Raises OSError."""
+    return Path(path).read_bytes()
+
+
+def read_source(path: str, read: Callable[[str], bytes]) -> str:
+    """The text of a source file. Raises CopybookError when it cannot be read."""
     try:
-        raw = path.read_bytes()
+        return as_text(read(path))
     except OSError as exc:
-        reason = f"cannot read {path}: {exc.strerror}"
-        raise (word.error(reason) if word else CopybookError(reason, file=str(path))) from exc
+        raise CopybookError(f"cannot be read: {exc.strerror or exc}", file=path) from exc
+
+
+def as_text(raw: bytes) -> str:
+    """UTF-8, or Latin-1 where it is not."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:

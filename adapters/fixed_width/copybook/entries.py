@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..errors import CopybookError
-from ..model import Literal
-from .words import Word, joined, literal_text
+from adapters.fixed_width.copybook.words import Word, joined, literal_text
+from adapters.fixed_width.errors import CopybookError
+from adapters.fixed_width.model import Literal
 
 _FIGURATIVE = {
     **dict.fromkeys(("ZERO", "ZEROS", "ZEROES"), "zero"),

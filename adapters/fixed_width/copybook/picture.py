@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ..model import Picture
+from adapters.fixed_width.model import Picture
 
 _REPEATED = re.compile(r"(CR|DB|.)(?:\((\d+)\))?", re.S)
 _KNOWN = frozenset("ABCDEGNPRSVXZ90/,.+-*$")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..errors import CopybookError
+from adapters.fixed_width.errors import CopybookError
 
 _DIRECTIVE = re.compile(
     r"\s*(>>\s*SOURCE\s+(FORMAT\s+)?(IS\s+)?(?P<format>FREE|FIXED)|\$SET\s+SOURCEFORMAT\s*\(?\s*[\"']?(?P<mf>FREE|FIXED))",

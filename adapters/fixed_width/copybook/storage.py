@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..model import Item, Kind, Picture, Sign
-from .entries import Entry
-from .picture import MAX_DIGITS, MAX_DIGITS_ELSEWHERE, parse_picture
+from adapters.fixed_width.copybook.entries import Entry
+from adapters.fixed_width.copybook.picture import MAX_DIGITS, MAX_DIGITS_ELSEWHERE, parse_picture
+from adapters.fixed_width.model import Item, Kind, Picture, Sign
 
 DIALECTS: Final = ("ibm", "gnucobol", "microfocus")
 _TEXT = frozenset(("alphabetic", "alphanumeric", "alphanumeric-edited"))

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import difflib
 
-from ..errors import CopybookError
-from ..model import Condition, Item, Kind, Occurs, Rename
-from .entries import Entry, Reference
-from .storage import store
+from adapters.fixed_width.copybook.entries import Entry, Reference
+from adapters.fixed_width.copybook.storage import store
+from adapters.fixed_width.errors import CopybookError
+from adapters.fixed_width.model import Condition, Item, Kind, Occurs, Rename
 
 MAX_RECORD = 1 << 28  # bytes; far beyond any record, below what would exhaust memory
 

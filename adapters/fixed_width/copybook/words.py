@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ..errors import CopybookError
-from .source import Text
+from adapters.fixed_width.copybook.source import Text
+from adapters.fixed_width.errors import CopybookError
 
 # In order of preference; a name starts with a letter or digit and may contain hyphens and underscores.
 _WORD = re.compile(

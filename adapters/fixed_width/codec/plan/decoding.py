@@ -11,15 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import CopybookError
-from ...model import Item
-from ...options import Options
-from ..codepages import CodePage
-from ..numbers import Misfit, multiply, scaled
-from ..shape import Family, Gap, Node
-from .faults import FAULTS, Place, Places, Short, reading_fault
-from .reading import ItemReader, is_number, literal_value
-from .writer import Writer
+from adapters.fixed_width.codec.codepages import CodePage
+from adapters.fixed_width.codec.numbers import Misfit, multiply, scaled
+from adapters.fixed_width.codec.plan.faults import FAULTS, Place, Places, Short, reading_fault
+from adapters.fixed_width.codec.plan.reading import ItemReader, is_number, literal_value
+from adapters.fixed_width.codec.plan.writer import Writer
+from adapters.fixed_width.codec.shape import Family, Gap, Node
+from adapters.fixed_width.errors import CopybookError
+from adapters.fixed_width.model import Item
+from adapters.fixed_width.options import Options
 
 Decode = Callable[[bytes], tuple[Any, int]]
 

@@ -10,18 +10,18 @@ import codecs
 from collections.abc import Callable
 from typing import Any
 
-from ...errors import CopybookError
-from ...model import Item, Kind
-from ...options import Options
-from ..codepages import CodePage
-from ..numbers import Misfit, json_type
-from ..shape import Family, Gap, Node, keys_of
-from .decoding import discriminator_value
-from .faults import FAULTS, Place, Places, UnknownMember, writing_fault
-from .pieces import Joiner, Piece, constant
-from .reading import is_number
-from .writer import Writer
-from .writing import ItemWriter
+from adapters.fixed_width.codec.codepages import CodePage
+from adapters.fixed_width.codec.numbers import Misfit, json_type
+from adapters.fixed_width.codec.plan.decoding import discriminator_value
+from adapters.fixed_width.codec.plan.faults import FAULTS, Place, Places, UnknownMember, writing_fault
+from adapters.fixed_width.codec.plan.pieces import Joiner, Piece, constant
+from adapters.fixed_width.codec.plan.reading import is_number
+from adapters.fixed_width.codec.plan.writer import Writer
+from adapters.fixed_width.codec.plan.writing import ItemWriter
+from adapters.fixed_width.codec.shape import Family, Gap, Node, keys_of
+from adapters.fixed_width.errors import CopybookError
+from adapters.fixed_width.model import Item, Kind
+from adapters.fixed_width.options import Options
 
 Encode = Callable[[Any], bytes]
 _EMPTY: dict[str, Any] = {}

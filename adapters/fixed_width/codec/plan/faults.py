@@ -10,9 +10,9 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ...errors import RecordError
-from ...model import Item, Kind
-from ..numbers import Misfit, json_type
+from adapters.fixed_width.codec.numbers import Misfit, json_type
+from adapters.fixed_width.errors import RecordError
+from adapters.fixed_width.model import Item, Kind
 
 # What generated code can raise over bad input; anything else is a bug and passes.
 FAULTS: Final = (Misfit, ValueError, TypeError, KeyError, IndexError, OverflowError, ArithmeticError, struct.error)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..codepages import HOLE, CodePage
-from .faults import Places
-from .writer import Writer
+from adapters.fixed_width.codec.codepages import HOLE, CodePage
+from adapters.fixed_width.codec.plan.faults import Places
+from adapters.fixed_width.codec.plan.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,16 @@ from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
 
-from ...model import Item, Kind, Literal, Sign
-from ...names import json_name
-from ...options import Options
-from ..codepages import CodePage, code_page
-from ..edited import edited_picture
-from ..floats import ieee_reader, read_ibm
-from ..numbers import Misfit, as_number, presenter, scaled
-from ..signs import MINUS_NIBBLES, PLUS_NIBBLES, digit_table, sign_table
-from ..written import date_reader, national_reader, number_reader
-from .writer import Writer
+from adapters.fixed_width.codec.codepages import CodePage, code_page
+from adapters.fixed_width.codec.edited import edited_picture
+from adapters.fixed_width.codec.floats import ieee_reader, read_ibm
+from adapters.fixed_width.codec.numbers import Misfit, as_number, presenter, scaled
+from adapters.fixed_width.codec.plan.writer import Writer
+from adapters.fixed_width.codec.signs import MINUS_NIBBLES, PLUS_NIBBLES, digit_table, sign_table
+from adapters.fixed_width.codec.written import date_reader, national_reader, number_reader
+from adapters.fixed_width.model import Item, Kind, Literal, Sign
+from adapters.fixed_width.names import json_name
+from adapters.fixed_width.options import Options
 
 STRUCT_CODES = {1: "b", 2: "h", 4: "i", 8: "q"}
 BLANKABLE = (Kind.ZONED, Kind.PACKED, Kind.EDITED, Kind.NUMBER, Kind.DATE, Kind.NATIONAL_ZONED)

@@ -10,18 +10,25 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from ...errors import CopybookError
-from ...model import Item, Kind, Sign
-from ...options import Options
-from ..codepages import CodePage
-from ..edited import edited_picture
-from ..floats import ieee_writer, write_ibm
-from ..numbers import Misfit, as_number, json_type, scaled, truncated
-from ..signs import sign_bytes
-from ..written import date_writer, number_writer
-from .pieces import Joiner, Piece
-from .reading import BLANKABLE, STRUCT_CODES, condition_names, is_number, literal_value, pad_character
-from .writer import Writer
+from adapters.fixed_width.codec.codepages import CodePage
+from adapters.fixed_width.codec.edited import edited_picture
+from adapters.fixed_width.codec.floats import ieee_writer, write_ibm
+from adapters.fixed_width.codec.numbers import Misfit, as_number, json_type, scaled, truncated
+from adapters.fixed_width.codec.plan.pieces import Joiner, Piece
+from adapters.fixed_width.codec.plan.reading import (
+    BLANKABLE,
+    STRUCT_CODES,
+    condition_names,
+    is_number,
+    literal_value,
+    pad_character,
+)
+from adapters.fixed_width.codec.plan.writer import Writer
+from adapters.fixed_width.codec.signs import sign_bytes
+from adapters.fixed_width.codec.written import date_writer, number_writer
+from adapters.fixed_width.errors import CopybookError
+from adapters.fixed_width.model import Item, Kind, Sign
+from adapters.fixed_width.options import Options
 
 
 class ItemWriter:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from adapters.fixed_width.codec.jsontext import dumps, loads
 from adapters.fixed_width.codec.records import RecordCodec
-from adapters.fixed_width.copybook import read_copybook
 from adapters.fixed_width.errors import RecordError
 from adapters.fixed_width.model import Item, Kind, Sign
 from adapters.fixed_width.options import Options, parse_record_format, parse_select
+from adapters.fixed_width.reading import read_layout
 
 COPYBOOKS = Path(__file__).with_name("copybooks")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,-/&"
@@ -191,7 +191,7 @@ def table_or_item(draw, item: Item, page: str, scope: dict[str, object]) -> tupl
     return [value for value, _ in rows], b"".join(raw + bytes(item.slack_after) for _, raw in rows)
 
 
-CODECS = {name: RecordCodec(read_copybook(COPYBOOKS / f"{name}.cpy"), options) for name, options in CASES.items()}
+CODECS = {name: RecordCodec(read_layout(COPYBOOKS / f"{name}.cpy"), options) for name, options in CASES.items()}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,0 +1,210 @@
+"""The adapter of one route: JSON bodies to records and back. Compiled once from its configuration, then pure work a call."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from adapters.fixed_width.codec.jsontext import dumps, loads
+from adapters.fixed_width.codec.plan.decoding import discriminator_value
+from adapters.fixed_width.codec.records import RecordCodec
+from adapters.fixed_width.config import FixedWidthConfig, RecordBlock
+from adapters.fixed_width.errors import CopybookError, RecordError
+from adapters.fixed_width.mapping import Assignment, assign, blame, compile_assignment
+from adapters.fixed_width.reading import read_layout, with_layout
+from gateway.api.adapter import AdapterScope, Codec, Encoded, Reply
+from gateway.api.errors import BadReply, RequestRefused, Unmappable
+from gateway.api.exchange import Exchange
+from gateway.api.messages import Headers, Response
+from gateway.api.placeholder import PlaceholderError
+from gateway.api.policy import Complaint
+from gateway.api.problem import problem
+
+_JSON: Final = frozenset(("", "application/json", "application/x-ndjson", "application/jsonl", "text/json"))
+_WITHOUT_BODY: Final = frozenset(("GET", "HEAD"))
+_OCTETS: Final = b"application/octet-stream"
+
+
+def build(config: FixedWidthConfig, scope: AdapterScope) -> FixedWidthCodec:
+    """Raises CopybookError, PlaceholderError, LookupError or ValueError; check() has shown all of them before."""
+    return FixedWidthCodec(config, scope.read_file)
+
+
+def check(config: FixedWidthConfig, scope: AdapterScope) -> Iterator[Complaint]:
+    """Compile both layouts and everything that the route says about them."""
+    sound = True
+    for side in ("request", "response"):
+        block: RecordBlock = getattr(config, side)
+        try:
+            codec = record_codec(config, side, scope.read_file)
+        except (CopybookError, LookupError, ValueError) as exc:
+            yield Complaint((side, _blamed(block, exc)), str(exc.args[0] if isinstance(exc, LookupError) else exc))
+            sound = False
+            continue
+        lines = config.request.values if side == "request" else config.response.errors
+        for field, value in (lines or {}).items():
+            try:
+                if side == "request":
+                    compile_assignment(codec, field, value)
+                else:
+                    _return_code(codec, field, value)
+            except (CopybookError, PlaceholderError) as exc:
+                yield Complaint((side, "values" if side == "request" else "errors", field), str(exc))
+    if config.correlation is not None:
+        yield Complaint(("correlation",), "correlation goes with tcp:// targets, which this version does not reach")
+    if sound and config.request.values is not None and config.bulk:
+        yield Complaint(("request", "values"), "values fill one record, and bulk takes many")
+
+
+def _blamed(block: RecordBlock, exc: Exception) -> str:
+    """The field of the block that the message is about."""
+    text = str(exc)
+    for word, field in (
+        ("record format", "record_format"),
+        ("length", "record_format"),
+        ("code page", "codepage"),
+        ("select", "select"),
+        ("no record ", "record"),
+    ):
+        if word in text and getattr(block, field):
+            return field
+    return "copybook" if block.copybook is not None else "layout"
+
+
+def files(config: FixedWidthConfig) -> Iterator[str]:
+    """The layouts, and every member that they copy."""
+    for block in (config.request, config.response):
+        yield block.file
+        try:
+            layout = read_layout(block.file, dialect=block.dialect, form=block.source)
+        except CopybookError:
+            continue  # check() says what is wrong with it
+        yield from layout.files
+
+
+def record_codec(config: FixedWidthConfig, side: str, read_file: Callable[[str], bytes]) -> RecordCodec:
+    """The codec of one direction. Raises CopybookError, LookupError or ValueError."""
+    block: RecordBlock = config.request if side == "request" else config.response
+    missing = "initial" if config.request.values is not None else config.request.missing
+    options = block.options(unknown=config.unknown, missing=missing)
+    layout = read_layout(block.file, dialect=block.dialect, form=block.source, read=read_file)
+    return RecordCodec(layout, with_layout(options, layout, block.written))
+
+
+class FixedWidthCodec(Codec):
+    """JSON in front, records behind."""
+
+    def __init__(self, config: FixedWidthConfig, read_file: Callable[[str], bytes]) -> None:
+        self._bulk = config.bulk
+        self._request = record_codec(config, "request", read_file)
+        self._response = record_codec(config, "response", read_file)
+        self._assignments: tuple[Assignment, ...] | None = None
+        if config.request.values is not None:
+            self._assignments = tuple(
+                compile_assignment(self._request, field, value) for field, value in config.request.values.items()
+            )
+        self._errors = [
+            _return_code(self._response, field, statuses) for field, statuses in config.response.errors.items()
+        ]
+
+    # --- out -----------------------------------------------------------------------------------------------
+
+    def encode(self, exchange: Exchange, body: bytes) -> Encoded:
+        if self._bulk:
+            return self._encode_lines(exchange, body)
+        value = self._value(exchange, body)
+        try:
+            (record,) = self._request.write([value])
+        except RecordError as exc:
+            if self._assignments is not None:
+                detail, pointer = blame(self._assignments, exc)
+                raise Unmappable(detail, pointer=pointer) from exc
+            raise Unmappable(_detail(exc), pointer=exc.pointer) from exc
+        return Encoded(record, _OCTETS)
+
+    def _value(self, exchange: Exchange, body: bytes) -> Any:
+        """The record's value: by `values`, by parameters where there is no body, or the body itself."""
+        parsed: Any = None
+        if body or exchange.request.method not in _WITHOUT_BODY:
+            self._check_media(exchange)
+            if body or self._assignments is None:
+                parsed = _json(body)
+        if self._assignments is not None:
+            return assign(self._assignments, exchange, parsed)
+        if parsed is None and exchange.request.method in _WITHOUT_BODY:
+            try:
+                query = parse_qsl(exchange.request.query.decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
+            except ValueError as exc:
+                raise RequestRefused(400, "fixed_width.bad-query", "The query has too many parameters.") from exc
+            return {**exchange.params, **dict(query)}
+        return parsed
+
+    def _encode_lines(self, exchange: Exchange, body: bytes) -> Encoded:
+        self._check_media(exchange)
+        values = [_json(line) for line in body.split(b"\n") if line.strip()]
+        try:
+            return Encoded(b"".join(self._request.write(values)), _OCTETS)
+        except RecordError as exc:
+            raise Unmappable(_detail(exc), pointer=exc.pointer) from exc
+
+    def _check_media(self, exchange: Exchange) -> None:
+        content_type = (exchange.request.headers.get(b"content-type") or b"").decode("latin-1")
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind not in _JSON and not kind.endswith("+json"):
+            raise RequestRefused(
+                415, "fixed_width.media-type", f"Send {'application/x-ndjson' if self._bulk else 'application/json'}."
+            )
+
+    # --- back ----------------------------------------------------------------------------------------------
+
+    def decode(self, exchange: Exchange, reply: Reply) -> Response:
+        if not 200 <= reply.status < 300:
+            raise BadReply(f"status {reply.status}, and no record is looked for in such an answer")
+        source = io.BytesIO(reply.body)
+        try:
+            if self._bulk:
+                lines = b"".join(dumps(value) + b"\n" for value in self._response.read(source))
+                return Response(200, Headers([(b"content-type", b"application/x-ndjson")]), lines)
+            record = self._response.only(source)
+            for field, read, statuses in self._errors:
+                if (found := read(record)) in statuses:
+                    written, status = statuses[found]
+                    return problem(
+                        exchange,
+                        status,
+                        "fixed_width.return-code",
+                        f"The upstream answered with {field} {written}.",
+                        fault={"field": field, "value": written},
+                    )
+            value = self._response.decode(record)
+        except RecordError as exc:
+            raise BadReply(exc.reason, where=f"{exc.field or 'record'} at offset {exc.offset}") from exc
+        return Response(200, Headers([(b"content-type", b"application/json")]), dumps(value))
+
+
+ReturnCode = tuple[str, Callable[[bytes], Any], dict[object, tuple[str, int]]]
+
+
+def _return_code(codec: RecordCodec, field: str, statuses: Any) -> ReturnCode:
+    """The field's name, a function that reads it from a record, and statuses by what that gives."""
+    item, read = codec.constant_field(field)
+    return (
+        item.name,
+        read,
+        {discriminator_value(item, value, codec.options): (value, status) for value, status in statuses.items()},
+    )
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return loads(body)
+    except ValueError as exc:
+        raise RequestRefused(400, "fixed_width.bad-json", "The body is not JSON, or has a member twice.") from exc
+
+
+def _detail(exc: RecordError) -> str:
+    """Where and why, with nothing of the caller's."""
+    record = f"record {exc.record}, " if exc.record > 1 else ""
+    return f"{record}{exc.field or 'the record'} at offset {exc.offset}: {exc.reason}"
