@@ -6,7 +6,7 @@ SOAP 1.1 (W3C note of 8 May 2000) and SOAP 1.2 part 1; WSDL 1.1 §3 for what sta
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lxml import etree
@@ -144,6 +144,11 @@ class OperationCodec:
             + prefixes.declarations(self._namespaces(schema, (*self.request, *self.header_elements), message))
             + ">"
         )
+
+    def mirrored(self, shared: Shared, numbers: Numbers = "string") -> OperationCodec:
+        """A codec that reads what this one writes: for trying requests by hand, and for tests."""
+        echoed = replace(self.operation, output=self.operation.input)
+        return OperationCodec(self.wsdl, echoed, shared, numbers=numbers)
 
     # --- out -----------------------------------------------------------------------------------------------
 

@@ -124,3 +124,8 @@ def _by_libxml2(pattern: str) -> Callable[[str], bool]:
         return schema.validate(element)
 
     return test
+
+
+def translatable(pattern: str) -> bool:
+    """Whether other dialects (ECMA 262) read the pattern as XML Schema does."""
+    return re.search(r"\\[icICpPwW]|-\[|[\^$]", pattern) is None

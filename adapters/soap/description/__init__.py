@@ -1,0 +1,1 @@
+"""A WSDL as partners and ops read it: JSON Schema, OpenAPI, routes."""

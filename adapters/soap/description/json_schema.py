@@ -1,0 +1,314 @@
+"""JSON Schema (2020-12) of messages, by the same shapes that reading and writing go by."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from adapters.soap.codec.envelope import HEADERS, body_elements, header_elements
+from adapters.soap.codec.lexical import Numbers, family
+from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
+from adapters.soap.codec.patterns import translatable
+from adapters.soap.codec.shape import ANY, TEXT, TYPE, Shape, shape_of
+from adapters.soap.schema.builtins import INTEGER_BOUNDS
+from adapters.soap.schema.components import Schema
+from adapters.soap.schema.model import (
+    UNBOUNDED,
+    AnyType,
+    ComplexType,
+    Element,
+    Group,
+    Particle,
+    SimpleType,
+    local_name,
+)
+from adapters.soap.schema.services import Message
+
+Json = dict[str, object]
+
+MAX_VARIANTS: Final = 50  # of one polymorphic place; beyond, the schema would bury the reader
+_FORMATS: Final[dict[str, Json]] = {
+    "date": {"type": "string", "format": "date"},
+    "dateTime": {
+        "type": "string",
+        "description": "A date and time, as in 2031-01-31T12:00:00Z; the zone may be absent.",
+    },
+    "time": {"type": "string", "description": "A time, as in 12:00:00; the zone may be absent."},
+    "duration": {"type": "string", "format": "duration"},
+    "boolean": {"type": "boolean"},
+    "base64Binary": {"type": "string", "contentEncoding": "base64"},
+    "hexBinary": {"type": "string", "contentEncoding": "base16"},
+    "anyURI": {"type": "string", "description": "A URI."},
+    "QName": {"type": "string", "description": "A qualified name, as {namespace}local."},
+}
+_FLOAT: Final[Json] = {"anyOf": [{"type": "number"}, {"enum": ["INF", "-INF", "NaN"]}]}
+
+
+class JsonSchemas:
+    """Schemas of one WSDL's messages. Named types are gathered in `definitions` and referred to under `prefix`."""
+
+    def __init__(self, schema: Schema, prefix: str, *, numbers: Numbers = "string") -> None:
+        self.definitions: dict[str, Json] = {}
+        self._schema = schema
+        self._prefix = prefix
+        self._numbers = numbers
+        self._names: dict[AnyType, str] = {}
+        self._queue: deque[tuple[str, ComplexType, str]] = deque()
+
+    def message(self, message: Message) -> Json:
+        """The JSON of a message, with its declared headers as `$headers`."""
+        elements = body_elements(message)
+        if len(elements) == 1:
+            made = self.element(elements[0])
+        else:
+            members = {local_name(element.name): self.element(element) for element in elements}
+            made = {"type": "object", "properties": members, "required": list(members), "additionalProperties": False}
+        headers = header_elements(message)
+        if headers and "properties" in (inner := self._inline(made)):
+            properties = inner["properties"]
+            assert isinstance(properties, dict), "made so"
+            found = {local_name(element.name): self.element(element) for element in headers}
+            block = {
+                "type": "object",
+                "properties": found,
+                "additionalProperties": False,
+                "description": "SOAP header blocks.",
+            }
+            made = {**inner, "properties": {HEADERS: block, **properties}}
+        self._drain()
+        return made
+
+    def element(self, element: Element) -> Json:
+        made = self._type(element.type)
+        if element.doc:
+            made = {**made, "description": element.doc}
+        if element.fixed is not None and isinstance(element.type, SimpleType):
+            made = {"const": element.fixed, **made}
+        return {"anyOf": [made, {"type": "null"}]} if element.nillable else made
+
+    def elements(self, elements: tuple[Element, ...]) -> Json:
+        made = {local_name(element.name): self.element(element) for element in elements}
+        self._drain()
+        return {"type": "object", "properties": made}
+
+    def _inline(self, made: Json) -> Json:
+        """A top-level reference resolved, so that members can be put beside its own."""
+        reference = made.get("$ref")
+        if not isinstance(reference, str):
+            return made
+        self._drain()
+        return self.definitions[reference.removeprefix(self._prefix)]
+
+    # --- types ---------------------------------------------------------------------------------------------
+
+    def _type(self, kind: AnyType) -> Json:
+        if isinstance(kind, SimpleType):
+            return self.simple(kind)
+        if kind is self._schema.anything:
+            return {"description": "Anything: a string, or an object with @attributes and $ for what is inside."}
+        if kind.array_item is not None:
+            return {"type": "array", "items": self.element(kind.array_item)}
+        if not polymorphic(self._schema, kind):
+            return self._reference(kind, "")
+        names = type_names(self._schema, kind)
+        concrete = [
+            (name, other) for name, other in names.items() if isinstance(other, ComplexType) and not other.abstract
+        ]
+        variants = [] if kind.abstract else [self._reference(kind, "")]
+        variants += [self._reference(other, name) for name, other in concrete[:MAX_VARIANTS] if other is not kind]
+        return variants[0] if len(variants) == 1 else {"anyOf": variants}
+
+    def _reference(self, kind: ComplexType, typed: str) -> Json:
+        """A named type by reference, an anonymous one in place. `typed`: with `@xsi:type`, which must say this."""
+        if not kind.name and not typed:
+            return self._complex(kind, "")
+        name = self._name(kind) + (".typed" if typed else "")
+        if name not in self.definitions:
+            self.definitions[name] = {}
+            self._queue.append((name, kind, typed))
+        return {"$ref": self._prefix + name}
+
+    def _name(self, kind: AnyType) -> str:
+        name = self._names.get(kind)
+        if name is None:
+            base = name = "".join(
+                char if char.isascii() and (char.isalnum() or char in "._-") else "_" for char in local_name(kind.name)
+            )
+            number = 2
+            while name in self._names.values():
+                name, number = f"{base}_{number}", number + 1
+            self._names[kind] = name
+        return name
+
+    def _drain(self) -> None:
+        while self._queue:
+            name, kind, typed = self._queue.popleft()
+            self.definitions[name] = self._complex(kind, typed)
+
+    def _complex(self, kind: ComplexType, typed: str) -> Json:
+        keys = attribute_keys(kind)
+        properties: dict[str, Json] = {TYPE: {"const": typed}} if typed else {}
+        required: list[str] = [TYPE] if typed else []
+        for name, attribute in kind.attributes.items():
+            properties[keys[name]] = self.simple(attribute.type) | (
+                {"description": attribute.doc} if attribute.doc else {}
+            )
+            if attribute.required:
+                required.append(keys[name])
+        if kind.text is not None:
+            if not properties and kind.any_attribute is None:
+                return self.simple(kind.text)
+            properties[TEXT] = self.simple(kind.text)
+            required.append(TEXT)
+        made: Json = {"type": "object"}
+        if kind.doc:
+            made["description"] = kind.doc
+        shape = shape_of(kind)
+        if kind.mixed:
+            inside = [{"type": "string"}] + [
+                {
+                    "type": "object",
+                    "properties": {key: self.element(member.element)},
+                    "required": [key],
+                    "maxProperties": 1,
+                }
+                for key, member in shape.members.items()
+            ]
+            properties[TEXT] = {
+                "type": "array",
+                "items": {"anyOf": inside},
+                "description": "Text and elements in order.",
+            }
+        else:
+            self._members(shape, properties, required)
+            alternatives = list(_alternatives(kind.content, shape))
+            if alternatives:
+                made["allOf"] = alternatives
+        made["properties"] = properties
+        if required:
+            made["required"] = list(dict.fromkeys(required))
+        if kind.any_attribute is not None:
+            made["patternProperties"] = {"^@": {"type": "string"}}
+        made["additionalProperties"] = False
+        return made
+
+    def _members(self, shape: Shape, properties: dict[str, Json], required: list[str]) -> None:
+        for key, member in shape.members.items():
+            value = self.element(member.element)
+            if member.repeating:
+                value = {"type": "array", "items": value}
+                if member.min:
+                    value["minItems"] = member.min
+                if member.max < UNBOUNDED:
+                    value["maxItems"] = member.max
+            properties[key] = value
+            if member.min:
+                required.append(key)
+        if shape.wildcards:
+            entry = {"type": "object", "minProperties": 1, "maxProperties": 1}
+            text = 'Elements that the schema leaves open, each as {"{namespace}name": value}.'
+            properties[ANY] = {"type": "array", "items": entry, "description": text}
+
+    # --- simple types --------------------------------------------------------------------------------------
+
+    def simple(self, kind: SimpleType) -> Json:
+        if kind.variety == "list":
+            assert kind.item is not None, "a list has an item type"
+            return {"type": "array", "items": self.simple(kind.item)} | _sizes(kind, "Items")
+        if kind.variety == "union":
+            return {"anyOf": [self.simple(member) for member in kind.members]}
+        made = self._primitive(kind)
+        current: SimpleType | None = kind
+        while current is not None:
+            for word, value in self._facets(current, made).items():
+                made.setdefault(word, value)
+            current = current.base
+        if kind.doc:
+            made["description"] = kind.doc
+        return made
+
+    def _primitive(self, kind: SimpleType) -> Json:
+        primitive = family(kind.builtin)
+        if primitive == "integer":
+            low, high = INTEGER_BOUNDS[kind.builtin]
+            return {"type": "integer", **_given("minimum", low), **_given("maximum", high)}
+        if primitive == "decimal":
+            if self._numbers == "number":
+                return {"type": "number"}
+            return {"type": "string", "format": "decimal", "pattern": r"^[+-]?(\d+(\.\d*)?|\.\d+)$"}
+        if primitive in ("float", "double"):
+            return dict(_FLOAT)
+        if primitive in ("anySimpleType", "anyAtomicType"):
+            return {"type": ["string", "number", "boolean"]}
+        return dict(_FORMATS.get(primitive, {"type": "string"}))
+
+    def _facets(self, kind: SimpleType, made: Json) -> Json:
+        facets = kind.facets
+        found: Json = {}
+        integer, text = made.get("type") == "integer", made.get("type") == "string"
+        if facets.enumeration is not None:
+            found["enum"] = [int(value) if integer else value for value in facets.enumeration]
+        if text and "contentEncoding" not in made and "format" not in made:
+            found |= _sizes(kind, "Length")
+            if len(facets.patterns) == 1 and all(translatable(pattern) for pattern in facets.patterns[0]):
+                found["pattern"] = f"^(?:{'|'.join(facets.patterns[0])})$"
+        if made.get("type") in ("integer", "number"):
+            for word, bound in (
+                ("minimum", facets.min_inclusive),
+                ("maximum", facets.max_inclusive),
+                ("exclusiveMinimum", facets.min_exclusive),
+                ("exclusiveMaximum", facets.max_exclusive),
+            ):
+                number = _number(bound)
+                if number is not None:
+                    made.pop(word, None)  # a restriction only ever narrows
+                    found[word] = number
+        return found
+
+
+def _number(text: str | None) -> int | float | None:
+    try:
+        value = Decimal(text) if text is not None else None
+    except InvalidOperation:
+        return None
+    if value is None or not value.is_finite():
+        return None
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _sizes(kind: SimpleType, unit: str) -> Json:
+    facets = kind.facets
+    low = facets.length if facets.length is not None else facets.min_length
+    high = facets.length if facets.length is not None else facets.max_length
+    return {**_given(f"min{unit}", low), **_given(f"max{unit}", high)}
+
+
+def _given(word: str, value: object) -> Json:
+    return {} if value is None else {word: value}
+
+
+def _alternatives(particle: Particle | None, shape: Shape) -> Iterator[Json]:
+    """What `required` cannot say: exactly one alternative of a choice that must be made."""
+    if particle is None or not isinstance(particle.term, Group) or particle.max > 1 or particle.min == 0:
+        return
+    if particle.term.kind != "choice":
+        for inner in particle.term.particles:
+            yield from _alternatives(inner, shape)
+        return
+    branches = [_needs(inner, shape) for inner in particle.term.particles]
+    if branches and all(branches):
+        yield {"oneOf": [{"required": branch} for branch in branches]}
+
+
+def _needs(particle: Particle, shape: Shape) -> list[str]:
+    if particle.min == 0:
+        return []
+    term = particle.term
+    if isinstance(term, Element):
+        candidates = list(term.candidates())
+        return [shape.by_tag[candidates[0].name].key] if len(candidates) == 1 else []
+    if isinstance(term, Group) and term.kind != "choice":
+        return [key for inner in term.particles for key in _needs(inner, shape)]
+    return []
