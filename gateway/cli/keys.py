@@ -14,6 +14,9 @@ from pydantic import ValidationError
 
 from gateway.api.config import NAME
 from gateway.api.settings.consumer import ApiKey
+from gateway.cli.options import DEFAULT_CONFIG, ConfigOption
+from gateway.compile import compile_configuration
+from gateway.compile.finding import suggestion
 
 PREFIX = "sgk"  # lets secret scanners know one when they see it
 
@@ -65,6 +68,7 @@ def command(app: typer.Typer) -> None:
         expires: Annotated[
             str | None, typer.Option(help="Last day (UTC) it is good, or a moment: 2027-01-31, 2027-01-31T12:00:00Z.")
         ] = None,
+        config: ConfigOption = DEFAULT_CONFIG,
     ) -> None:
         if not re.fullmatch(NAME, consumer):
             raise typer.BadParameter(
@@ -74,5 +78,10 @@ def command(app: typer.Typer) -> None:
             made = new_key(expires)
         except ValueError as exc:
             raise typer.BadParameter(str(exc), param_hint="--expires") from exc
+        plan = compile_configuration(config).plan
+        if plan is not None and consumer not in plan.consumers:
+            typer.echo(
+                f"warning: {config} has no consumer '{consumer}'{suggestion(consumer, plan.consumers)}", err=True
+            )
         typer.echo(f"The key for {consumer}. It is shown this once; hand it over on a safe way:\n\n  {made.key}\n")
         typer.echo(f"The line for `consumers: {consumer}: api_keys:`. It holds only the key's digest:\n\n  {made.line}")

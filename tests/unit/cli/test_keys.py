@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import typer
@@ -38,6 +39,14 @@ def test_keys_differ_and_have_256_random_bits() -> None:
     keys = {new_key().key for _ in range(50)}
     assert len(keys) == 50
     assert all(len(key.split("_", 2)[2]) == 43 for key in keys)
+
+
+def test_a_consumer_that_the_configuration_lacks_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text("version: 1\nconsumers: {acme: {}}\nroutes: []\n")
+    assert "warning" not in run("new", "acme", "--config", str(tmp_path))[1]
+    status, printed = run("new", "acne", "--config", str(tmp_path))
+    assert status == 0
+    assert "has no consumer 'acne'; did you mean 'acme'?" in printed.replace("\n", "")
 
 
 @pytest.mark.parametrize(
