@@ -31,7 +31,9 @@ class Compiled:
     findings: tuple[Finding, ...]
     files: frozenset[Path]  # every file that was read or looked for: a change of one of them may change the plan
     readable: bool = True  # False: there is no configuration to speak of
-    written: tuple[Mapping[str, Any], ...] = ()  # what each file holds, secrets resolved: to be shown by document() only
+    written: tuple[
+        Mapping[str, Any], ...
+    ] = ()  # what each file holds, secrets resolved: to be shown by document() only
 
     def document(self) -> dict[str, Any]:
         """The configuration as it is written, in one piece and fit to be shown: no secret is in it."""
@@ -117,6 +119,8 @@ class Compiler:
         return unit
 
     def _plan(self, units: list[FileUnit]) -> tuple[Plan | None, list[Finding]]:
+        if not units[0].file.readable:
+            return None, [finding for unit in units for finding in unit.file.findings]
         notes = Notes()
         world = World(units, self._registry, notes)
         findings = [finding for unit in units for finding in unit.findings]

@@ -84,7 +84,9 @@ class FileUnit:
 
 def decode_file(file: SourceFile, registry: Registry, defaults: Mapping[str, Any]) -> FileUnit:
     """`defaults` are the fields that upstreams have unless they write them."""
-    unit = FileUnit(file)
+    unit = FileUnit(file, file.findings)
+    if not file.readable:
+        return unit
     remarks = Remarks(file)
     known = list(_top_level()) if file.main else list(IN_EVERY_FILE)
     if file.main:

@@ -44,6 +44,7 @@ class SourceFile:
     findings: tuple[Finding, ...]
     unread: frozenset[Keys]  # where a value could not be read
     references: References
+    readable: bool = True  # False: it is no YAML; more findings would only hide that
 
     @property
     def used(self) -> Dependencies:
