@@ -66,6 +66,11 @@ class AnswerBody(Body):
         if feed is not None:
             feed.abandon()
 
+    @property
+    def awaited(self) -> bool:
+        """Somebody waits for the next piece."""
+        return self._reader is not None
+
     def put(self, piece: bytes) -> None:
         """The connection's side: a piece arrived."""
         self._pieces.append(piece)

@@ -9,15 +9,14 @@ from math import inf
 from typing import Protocol, cast
 
 from gateway.api.errors import Cause, Stage, UpstreamError
-from gateway.api.messages import Headers, Response, UpstreamRequest
+from gateway.api.messages import Response, UpstreamRequest
+from gateway.upstream.answer import AnswerReader
 from gateway.upstream.body import AnswerBody
-from gateway.upstream.chunks import ChunkDecoder
 from gateway.upstream.sweep import Sweep
-from gateway.upstream.wire import CHUNKED, HEAD_END, MAX_HEAD, UNTIL_CLOSE, Violation, check_beginning, read_head
+from gateway.upstream.wire import Violation
 
 SLOW_S = 0.1  # a call that waited this long is worth watching its client
 BRIEFLY_S = 0.01  # idle for less than this is next to busy
-MAX_INTERIM = 16  # 1xx answers before the final one; nobody needs more than a few (RFC 9110 §15.2)
 
 
 class StaleConnection(UpstreamError):
@@ -46,26 +45,21 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_alive",
         "_answer",
         "_body",
-        "_chunks",
+        "_complete",
         "_deadline",
         "_drained",
         "_encrypted",
         "_fresh",
         "_home",
-        "_interim",
-        "_left",
         "_limit",
         "_loop",
         "_on_slow",
-        "_partial",
         "_paused",
         "_poll",
-        "_scanned",
+        "_reader",
         "_sending",
-        "_to_head",
         "_transport",
         "_written",
         "address",
@@ -85,14 +79,9 @@ class Connection(asyncio.Protocol):
         self._loop = home.sweep.loop
         self._answer: asyncio.Future[Response] | None = None
         self._body: AnswerBody | None = None
-        self._chunks: ChunkDecoder | None = None
-        self._left = 0
-        self._partial: bytearray | None = None
-        self._scanned = 0
-        self._interim = 0
+        self._reader = AnswerReader()
         self._fresh = True
-        self._alive = True
-        self._to_head = False
+        self._complete = True  # the request was fully sent before its answer came
         self._paused = False
         self._sending: asyncio.Task[None] | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -113,7 +102,7 @@ class Connection(asyncio.Protocol):
     def call(self, request: UpstreamRequest, message: bytes, now: float, deadline: float) -> asyncio.Future[Response]:
         """Send `message`, the whole request or what there is of it before stream(); the future is its answer."""
         self._answer = answer = self._loop.create_future()
-        self._to_head = request.method == "HEAD"
+        self._reader.expect(request.method == "HEAD")
         self._deadline = deadline
         self._limit = limit = min(deadline, now + self._home.first_byte_s)
         self._on_slow = request.on_slow
@@ -165,7 +154,10 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once; an unfinished call is the caller's to know about."""
-        self._settle()
+        self._home.sweep.waiting.discard(self)
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
         if not self.closed:
             self.closed = True
             self._transport.abort()
@@ -231,7 +223,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         body = self._body
-        if body is not None and self._left == UNTIL_CLOSE and self._chunks is None:
+        if body is not None and self._reader.until_close:
             self._body = None
             self.abort()
             body.end()
@@ -244,131 +236,62 @@ class Connection(asyncio.Protocol):
     # -- reading
 
     def _read_answer(self, data: bytes, answer: asyncio.Future[Response]) -> None:
-        if self._partial is not None:
-            data = self._joined(self._partial, data)
-        while True:
-            end = data.find(HEAD_END, 0, MAX_HEAD + 4)
-            if end < 0:
-                self._keep_partial(data)
-                return
-            status, headers, length, alive = read_head(data[:end], self._to_head)
-            rest = data[end + 4 :]
-            if status >= 200:
-                break
-            self._interim += 1
-            if status == 101 or self._interim > MAX_INTERIM:
-                # RFC 9110 §15.2.2: a switch of protocols that nobody asked for
-                raise Violation("an unasked 101" if status == 101 else "too many interim answers")
-            self._partial = None
-            self._scanned = 0
-            if not rest:
-                return
-            data = rest
+        reader = self._reader
+        if not reader.head(data):
+            return
+        self._answer = None
         self._on_slow = None
-        self._alive = alive and self._sending is None
+        self._complete = self._sending is None
         if self._sending is not None:  # the answer came first: it goes on, the request does not (RFC 9112 §9.5)
             self._sending.cancel()
             self._sending = None
-        if length == CHUNKED:
-            chunks = ChunkDecoder()
-            rest = chunks.feed(rest)
-            if chunks.rest is None:
-                self._chunks = chunks
-                self._give_stream(answer, status, headers, None, rest)
-                return
-            left = -len(chunks.rest)
-        elif length == UNTIL_CLOSE:
-            self._left = UNTIL_CLOSE
-            self._give_stream(answer, status, headers, None, rest)
+        if reader.ended:
+            response = Response(reader.status, reader.headers, reader.piece)
+            self._end()
+            if not answer.done():
+                answer.set_result(response)
             return
-        else:
-            left = length - len(rest)
-            if left > 0:
-                self._left = left
-                self._give_stream(answer, status, headers, length, rest)
-                return
-            if left:
-                rest = rest[:length]
-        # the answer is here, whole
-        self._answer = None
-        self._end(clean=not left)
-        if not answer.done():
-            answer.set_result(Response(status, headers, rest))
-
-    def _give_stream(
-        self, answer: asyncio.Future[Response], status: int, headers: Headers, length: int | None, beginning: bytes
-    ) -> None:
-        """Give the answer while its body is still arriving."""
-        self._answer = None
-        self._body = body = AnswerBody(self, length)
+        self._body = body = AnswerBody(self, reader.length)
         self.due = inf
-        if beginning:
-            body.put(beginning)
+        if reader.piece:
+            body.put(reader.piece)
         if answer.done():  # the caller left in this very turn
             body.close()
         else:
-            answer.set_result(Response(status, headers, body))
-
-    def _joined(self, partial: bytearray, data: bytes) -> bytes:
-        """What came of the head so far with `data`, but nothing while it has no end."""
-        partial += data
-        return bytes(partial) if partial.find(HEAD_END, max(0, self._scanned - 3)) >= 0 else b""
-
-    def _keep_partial(self, data: bytes) -> None:
-        partial = self._partial
-        if partial is None:
-            partial = self._partial = bytearray(data)
-        check_beginning(partial, self._scanned)
-        self._scanned = len(partial)
+            answer.set_result(Response(reader.status, reader.headers, body))
 
     def _read_body(self, data: bytes, body: AnswerBody) -> None:
-        if self._chunks is not None:
-            piece = self._chunks.feed(data)
-            ended, clean = self._chunks.rest is not None, not self._chunks.rest
-        elif self._left == UNTIL_CLOSE:
-            piece, ended, clean = data, False, False
-        else:
-            piece = data if len(data) <= self._left else data[: self._left]
-            clean = len(data) <= self._left
-            self._left -= len(piece)
-            ended = not self._left
-        if ended:
+        reader = self._reader
+        piece = reader.body(data)
+        if reader.ended:
             self._body = None
             body.end(last=piece)
-            self._end(clean)
+            self._end()
         elif piece:
             self.due = inf
             body.put(piece)
-        else:
+        elif body.awaited:  # a chunk's frame only, but the upstream is at work
             self._bound(self._home.idle_body_s)
 
     # -- endings
 
-    def _end(self, clean: bool) -> None:
+    def _end(self) -> None:
         """The answer ended. Extra octets after it end the connection; the answer itself is good."""
-        if not (clean and self._alive) or self.retiring or self._transport.get_write_buffer_size():
+        reader = self._reader
+        reusable = reader.clean and reader.alive and self._complete and not self.retiring
+        if not reusable or self._transport.get_write_buffer_size():
             self.abort()
             return
-        self._settle()
+        self._home.sweep.waiting.discard(self)
         self._fresh = False
         if self._paused:  # TLS may deliver what it had decrypted after the pause
             self.resume()
         self._home.release(self)
 
-    def _settle(self) -> None:
-        self._home.sweep.waiting.discard(self)
-        if self._partial is not None or self._interim:
-            self._partial = None
-            self._scanned = self._interim = 0
-        self._chunks = None
-        if self._sending is not None:
-            self._sending.cancel()
-            self._sending = None
-
     def _broke(self, detail: str) -> None:
         if self._answer is None:
             self.fail(self._error(Cause.RESET, "body", detail))
-        elif self._fresh or self._partial is not None or self._interim:
+        elif self._fresh or self._reader.began:
             self.fail(self._error(Cause.RESET, "head", detail))
         else:
             # what TLS has in its buffers says nothing about what left

@@ -95,7 +95,7 @@ def test_idle_connections_are_used_last_in_first_out(play, caller_of) -> None:
         async with ScriptedUpstream(answering(ok())) as upstream:
             caller = caller_of(upstream.url)
             await asyncio.gather(*(caller.call() for _ in range(3)))
-            assert len(upstream.peers) == 3
+            await caller.until(lambda: caller.figures()["idle"] == 3)
             for _ in range(4):
                 await caller.call()
             assert len(upstream.peers) == 3
