@@ -107,7 +107,7 @@ class Shaper:
             return Family([self._node(items[0], parent)], size)
         family = Family([self._node(item, parent) for item in items], size, every=every)
         if chosen:
-            family.discriminator = find_item(self.record, chosen[0][0])
+            family.discriminator = find_item(self.record, chosen[0][0], "select: ")
             family.choose = [(value, index) for _, value, index in chosen if value != "*"]
             family.otherwise = next((index for _, value, index in chosen if value == "*"), None)
         return family
@@ -126,18 +126,18 @@ def _answers_to(item: Item, group: str) -> bool:
     return any(below.name.upper() == group.upper() for below in item.walk())
 
 
-def find_item(record: Item, name: str) -> Item:
-    """The elementary item of that name, or of the dotted path that ends so. Raises CopybookError."""
+def find_item(record: Item, name: str, purpose: str = "") -> Item:
+    """The elementary item of that name, or of the dotted path that ends so. Raises CopybookError; `purpose` opens it."""
     wanted = name.upper().split(".")
     found = [item for item in record.walk() if item.path.upper().split(".")[-len(wanted) :] == wanted]
     if not found:
-        raise CopybookError(f"{name}: no such item in {record.name}")
+        raise CopybookError(f"{purpose}{name}: no such item in {record.name}")
     if len(found) > 1:
         raise CopybookError(
-            f"{name}: several items of that name in {record.name}; write {' or '.join(item.path for item in found)}"
+            f"{purpose}{name}: several items of that name in {record.name}; write {' or '.join(item.path for item in found)}"
         )
     if found[0].is_group or found[0].occurs:
-        raise CopybookError(f"{name}: one elementary item is expected")
+        raise CopybookError(f"{purpose}{name}: one elementary item is expected")
     return found[0]
 
 

@@ -52,6 +52,7 @@ class _Encoder:
         self.open: dict[int, str] = {}  # groups that are being written: the local with their object
         self.known: dict[int, str] = {}  # locals with counts and discriminators
         self.prepared: dict[int, list[Piece]] = {}  # items written before their turn, for a discriminator behind
+        self.incomplete: set[str] = set()  # locals of objects that may lack a member
         self.varies = options.record_format.varies and options.record_format.kind != "odo"
 
     def compile(self, record: Node) -> Encode:
@@ -139,10 +140,8 @@ class _Encoder:
     def _reject_unknown(self, node: Node, local: str) -> None:
         keys = keys_of(node)
         number = self._place(node.item)
-        simple = (
-            not any(isinstance(member, Family) and len(member.alternatives) > 1 for member in node.members)
-            and not self.forgiving
-        )
+        families = any(isinstance(member, Family) and len(member.alternatives) > 1 for member in node.members)
+        simple = not families and local not in self.incomplete  # then the number of members tells all
         check = (
             f"len({local}) != {len(keys)}" if simple else f"not {local}.keys() <= {self.w.constant(frozenset(keys))}"
         )
@@ -182,6 +181,8 @@ class _Encoder:
         number = self._place(item)
         self.w.line(f"f = {number}")
         default = self._default(node)
+        if default is not None:
+            self.incomplete.add(local)
         self.w.line(f"v = {local}[{node.key!r}]" if default is None else f"v = {local}.get({node.key!r}, {default})")
         if item.occurs:
             pieces = self._table(node, number)

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from adapters import fixed_width
 from adapters.fixed_width import ADAPTER
 from adapters.fixed_width.adapter import FixedWidthCodec
 from adapters.fixed_width.config import FixedWidthConfig
@@ -17,7 +18,6 @@ from gateway.api.messages import Headers
 from gateway.testing.exchange import BytesBody, make_exchange
 
 COPYBOOKS = Path(__file__).with_name("copybooks")
-EXAMPLE = Path(ADAPTER.config.__module__.replace(".", "/")).with_name("example.yaml")
 SELECT = {"CUSTOMER-TYPE": {"P": "PERSON", "C": "COMPANY"}}
 PERSON = "00" + "00000042" + "P" + "Ada".ljust(10) + "Lovelace".ljust(15)
 
@@ -57,9 +57,7 @@ def reply(body: bytes, status: int = 200) -> Reply:
 
 
 def test_the_example_decodes() -> None:
-    import adapters.fixed_width as package
-
-    block = yaml.safe_load(Path(package.__file__).with_name("example.yaml").read_text())
+    block = yaml.safe_load(Path(fixed_width.__file__).with_name("example.yaml").read_text())
     made = FixedWidthConfig.model_validate(block["fixed_width"])
     assert (made.safe, made.request.codepage, made.response.errors["RETURN-CODE"]["4"]) == (True, "cp1047", 404)
     assert list(ADAPTER.check(made, SCOPE)) == []
