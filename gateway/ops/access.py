@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.settings.document import Ops
-from gateway.ops.problems import Problem, problem
+from gateway.ops.answers import Problem, problem
 
 log = logging.getLogger("sluicegate.ops")
 

@@ -8,8 +8,8 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from gateway.ops.access import Access
+from gateway.ops.answers import of_bug, of_http
 from gateway.ops.endpoints import Endpoints
-from gateway.ops.problems import of_bug, of_http
 from gateway.runtime.ops_backend import OpsBackend
 
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from gateway.compile.finding import Finding
-from gateway.ops.problems import problem
+from gateway.ops.answers import Json, problem
 from gateway.ops.totals import report_of, upstreams_of
 from gateway.runtime.data_plane import Counters
 from gateway.runtime.ops_backend import OpsBackend
 from gateway.runtime.reload import Abandoned, Applied, Outcome, Rejected
 from gateway.telemetry.exposition import CONTENT_TYPE, exposition
-
-NO_STORE = {"cache-control": "no-store"}
 
 
 class Endpoints:
@@ -26,7 +24,7 @@ class Endpoints:
         self._backend = backend
 
     async def alive(self, request: Request) -> Response:
-        return _json({"status": "alive"})
+        return Json({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
         status = self._backend.status()
@@ -36,19 +34,21 @@ class Endpoints:
             "version": status.version,
             "workers": {"alive": status.workers_alive, "wanted": status.workers_wanted},
         }
-        return _json(document, 200 if status.ready else 503)
+        return Json(document, 200 if status.ready else 503)
 
     async def metrics(self, request: Request) -> Response:
         report = report_of(await self._counters(), self._backend.status())
         # 10,000 routes are 160,000 lines: off the loop that watches over workers
-        return Response(await asyncio.to_thread(exposition, report), media_type=CONTENT_TYPE, headers=NO_STORE)
+        return Response(
+            await asyncio.to_thread(exposition, report), media_type=CONTENT_TYPE, headers={"cache-control": "no-store"}
+        )
 
     async def reload(self, request: Request) -> Response:
         outcome = await self._backend.reload()
         running = self._backend.status().version
         match outcome:
             case Applied(version, changed):
-                return _json({"version": version, "changed": changed})
+                return Json({"version": version, "changed": changed})
             case Rejected(findings):
                 detail = f"The configuration has errors; nothing changed, version {running} is served on."
                 return problem(422, "ops.configuration-errors", detail, findings=_findings(findings))
@@ -74,10 +74,10 @@ class Endpoints:
             "last_reload": _attempt(status.last_reload),
             "configuration": await asyncio.to_thread(self._backend.configuration),
         }
-        return _json(document)
+        return Json(document)
 
     async def upstreams(self, request: Request) -> Response:
-        return _json(upstreams_of(await self._counters()))
+        return Json(upstreams_of(await self._counters()))
 
     async def _counters(self) -> list[Counters]:
         return [one for one in await self._backend.counters() if isinstance(one, Counters)]
@@ -103,7 +103,3 @@ def _findings(findings: Sequence[Finding]) -> list[dict[str, str | int]]:
 def _moment(seconds: float) -> str:
     """RFC 3339, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _json(document: Mapping[str, Any], status: int = 200) -> JSONResponse:
-    return JSONResponse(document, status, NO_STORE)

@@ -1,4 +1,4 @@
-"""Refusals of the ops plane as RFC 9457 problems, told apart by code. Decides none of them."""
+"""How the ops plane answers: JSON that people read too, refusals as RFC 9457 problems. Decides none of them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 _KNOWN = {
     404: ("ops.not-found", "Nothing answers here; docs/operations-port.md lists what does."),
@@ -16,7 +17,21 @@ _KNOWN = {
 }
 
 
-class Problem(JSONResponse):
+class Json(Response):
+    """A document of this moment: indented, because most of them are looked at in a terminal, and kept by no cache."""
+
+    media_type = "application/json"
+
+    def __init__(
+        self, document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(document, status, {"cache-control": "no-store", **(headers or {})})
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+class Problem(Json):
     media_type = "application/problem+json"
 
 
@@ -30,7 +45,7 @@ def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | No
         "code": code,
         **members,
     }
-    return Problem(document, status, {"cache-control": "no-store", **(headers or {})})
+    return Problem(document, status, headers)
 
 
 async def of_http(request: Request, exc: Exception) -> Response:
