@@ -289,8 +289,7 @@ def check_unit(world: World, unit: PolicyUnit, spec: PolicySpec, context: CheckC
     if isinstance(store, str):
         check_store(world, store, (*unit.keys, "store"), remarks)
     for complaint in spec.check(unit.config, context):
-        raw = _raw(remarks, unit.keys)
-        complain(remarks, unit.keys, raw, complaint)
+        complain(remarks, unit.keys, complaint)
 
 
 def check_store(world: World, store: str, keys: Keys, remarks: Remarks) -> None:
@@ -321,10 +320,3 @@ def _by_name(applied: Iterable[Applied]) -> dict[str, tuple[Applied, ...]]:
 
 def _names(auth: AuthConfig) -> tuple[str, ...]:
     return auth.any or auth.all or ()
-
-
-def _raw(remarks: Remarks, keys: Keys) -> object:
-    value: object = remarks.file.value
-    for key in keys:
-        value = value[key]  # type: ignore[index]  # the block was decoded from there
-    return value

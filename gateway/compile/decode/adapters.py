@@ -45,7 +45,7 @@ def decode_adapter(
     scope = AdapterScope(route, upstream, lambda path: references.read(references.resolve(path)))
     sound = True
     for complaint in spec.check(config, scope):
-        complain(remarks, keys, block, complaint)
+        complain(remarks, keys, complaint)
         sound = sound and complaint.level != "error"
     return AdapterPlan(name, config, files) if sound else None
 

@@ -40,12 +40,15 @@ class Remarks:
         if not self._entries:
             return []
         root = self.file.root()
+        hidden = list(secrets_in(self.file.value))  # whoever wrote a message did not know what came from a reference
         found = []
         for keys, message, level, at_key in self._entries:
             if keys in self.file.unread:
                 continue  # what could not be read is wrong in any other way too
             line, column = (1, 1) if root is None else locate(root, keys, key=at_key)
-            found.append(Finding(self.file.name, line, column, level, shown_path(self.file.value, keys), message))
+            found.append(
+                Finding(self.file.name, line, column, level, shown_path(self.file.value, keys), masked(message, hidden))
+            )
         return found
 
 
@@ -87,10 +90,9 @@ def _replaced(raw: Any, keys: Keys, value: object) -> object:
     return copy
 
 
-def complain(remarks: Remarks, at: Keys, raw: object, complaint: Complaint) -> None:
-    """What somebody else says about the block `raw` at `at`; the words may hold what a reference stands for."""
-    level: FindingLevel = "warning" if complaint.level == "warning" else "error"
-    remarks.add((*at, *complaint.path), masked(complaint.message, secrets_in(raw)), level)
+def complain(remarks: Remarks, at: Keys, complaint: Complaint) -> None:
+    """What a policy or adapter says about its block, which stands at `at`."""
+    remarks.add((*at, *complaint.path), complaint.message, "warning" if complaint.level == "warning" else "error")
 
 
 def digest_of(raw: object, files: Mapping[str, bytes | None] | None = None) -> bytes:

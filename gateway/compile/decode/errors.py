@@ -65,8 +65,7 @@ def mistakes(problem: ValidationError, model: type[BaseModel], raw: object) -> l
         if deeper and all(error["type"] in _OUTSHONE for error in errors):
             continue  # another branch of a union took the value's shape, and says more; or no entry of a list was sound
         found.append(Mistake(keys, _message(errors, model, keys), errors[0]["type"] == "extra_forbidden"))
-    hidden = list(secrets_in(raw))
-    return [Mistake(each.keys, masked(each.message, hidden), each.at_key) for each in found]
+    return found
 
 
 def yaml_keys(loc: Sequence[int | str], raw: object, kind: str = "") -> Keys:

@@ -228,21 +228,21 @@ def _route(file: SourceFile, index: int, raw: object, registry: Registry, remark
     if "adapter" in raw:
         upstream = "" if config is None else config.upstream or ""
         adapter = decode_adapter(raw["adapter"], (*keys, "adapter"), (name, upstream), registry, remarks)
-    match = None if config is None else _match(config, keys, raw, remarks)
+    match = None if config is None else _match(config, keys, remarks)
     digest = digest_of(raw, file.references.files)
     return RouteUnit(name, config, keys, place, digest, match, policies, adapter, "adapter" in raw)
 
 
-def _match(config: RouteConfig, keys: Keys, raw: Mapping[str, Any], remarks: Remarks) -> RouteMatch | None:
+def _match(config: RouteConfig, keys: Keys, remarks: Remarks) -> RouteMatch | None:
     try:
         match = of_route(config)
     except PatternError as problem:
-        complain(remarks, (*keys, "match"), raw, Complaint((problem.field,), str(problem)))
+        complain(remarks, (*keys, "match"), Complaint((problem.field,), str(problem)))
         return None
     if config.rewrite is not None:
         field_name = "path" if config.rewrite.path is not None else "strip_prefix"
         try:
             of_rewrite(config.rewrite, match.path)
         except PatternError as problem:
-            complain(remarks, (*keys, "rewrite"), raw, Complaint((field_name,), str(problem)))
+            complain(remarks, (*keys, "rewrite"), Complaint((field_name,), str(problem)))
     return match

@@ -95,9 +95,8 @@ def parse(written: Written, outside: Outside, *, main: bool) -> SourceFile:
     try:
         document = load(written.text, references.interpolate)
     except Unreadable as problem:
-        return SourceFile(
-            written, main, {}, {}, (_finding(written.name, {}, problem.problem),), frozenset(), references
-        )
+        finding = _finding(written.name, {}, problem.problem)
+        return SourceFile(written, main, {}, {}, (finding,), frozenset(), references, readable=False)
     findings = [_finding(written.name, document.value, problem) for problem in document.problems]
     value = document.value
     if value is None:
