@@ -11,7 +11,7 @@ from gateway.api.settings.document import Settings
 from gateway.api.settings.issuer import IssuerConfig
 from gateway.compile.plan import ConsumerPlan, Plan, PolicyPlan, RoutePlan, UpstreamPlan
 
-PART_BYTES = 24 * 1024  # unpickling models runs at 10 to 20 MB/s, so a part holds the worker's loop for less than 2 ms
+PART_BYTES = 16 * 1024  # models unpickle at 8 to 15 MB/s here, so a part holds the worker's loop for 1 to 2 ms
 TABLES = ("routes", "upstreams", "consumers")
 
 
