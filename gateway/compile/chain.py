@@ -90,14 +90,14 @@ class _Authorization(Gate):
         self._authenticator = authenticator
 
     def check(self, exchange: Exchange) -> Response | None:
-        principal = exchange.principal
-        if principal is None or (exchange.state and exchange.state.get(_Believed) not in (None, self._authenticator)):
-            return None
-        return self._authenticator.authorize(exchange, principal)
+        believed = exchange.state.get(_Believed) if exchange.state else None
+        # of several authenticators each asks only of the principal that it believed itself
+        principal = exchange.principal if believed is None else believed.get(self._authenticator)
+        return None if principal is None else self._authenticator.authorize(exchange, principal)
 
 
 class _Believed:
-    """Key under which the believing authenticator is kept when a route has several."""
+    """Key under which principals are kept by the authenticator that believed them, when a route has several."""
 
 
 def _place(step: Step) -> tuple[Slot, bool, str]:
@@ -209,7 +209,7 @@ def _any_of(authenticators: Sequence[Authenticator]) -> Wait:
             return await _challenge(authenticators, exchange)
         if exchange.state is None:
             exchange.state = {}
-        exchange.state[_Believed] = believed
+        exchange.state[_Believed] = {believed: exchange.principal}
         for authenticator in authenticators:
             authenticator.strip(exchange)
         return None
@@ -234,15 +234,19 @@ async def _challenge(authenticators: Sequence[Authenticator], exchange: Exchange
 
 def _all_of(authenticators: Sequence[Authenticator]) -> Wait:
     async def all_of(exchange: Exchange) -> Response | None:
-        principals: list[Principal] = []
+        believed: dict[Authenticator, Principal] = {}
         for authenticator in authenticators:
             verdict = await _identify(authenticator, exchange)
             if isinstance(verdict, Response):
                 return verdict
-            principals.append(verdict)
+            believed[authenticator] = verdict
+        principals = list(believed.values())
         if len({principal.key for principal in principals}) > 1:
             return problem(exchange, 403, "auth.different-consumers", "The credentials belong to different consumers.")
-        exchange.principal = principals[0]
+        exchange.principal = next((one for one in principals if one.claims), principals[0])  # for {claim.NAME}
+        if exchange.state is None:
+            exchange.state = {}
+        exchange.state[_Believed] = believed
         for authenticator in authenticators:
             authenticator.strip(exchange)
         return None

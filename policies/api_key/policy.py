@@ -26,6 +26,7 @@ class ApiKey(Authenticator):
         self._access = Access(scope.grants(), CHALLENGE)
         self._allowed = scope.tally("allow")
         self._refused = scope.tally("refuse")
+        self._forbidden = scope.tally("forbid")
         self._principals: dict[str, Principal] = {}
 
     def presented(self, exchange: Exchange) -> bool:
@@ -57,7 +58,7 @@ class ApiKey(Authenticator):
     def authorize(self, exchange: Exchange, principal: Principal) -> Response | None:
         refusal = self._access.check(exchange, principal)
         if refusal is not None:
-            self._refused.value += 1
+            self._forbidden.value += 1
         return refusal
 
     def strip(self, exchange: Exchange) -> None:

@@ -100,7 +100,8 @@ class KeySource:
         try:
             fetched = await self._fetch(url, headers={"accept": "application/json"}, timeout_s=FETCH_TIMEOUT_S)
         except OSError as exc:
-            raise NoKeys(f"{url}: {exc}") from exc
+            why = str(exc)
+            raise NoKeys(why if url in why else f"{url}: {why}") from exc
         if fetched.status != 200:
             raise NoKeys(f"{url}: answered {fetched.status}")
         if len(fetched.body) > MAX_DOCUMENT:

@@ -47,6 +47,7 @@ class OAuth2(Authenticator):
         self._time = scope.clock.time
         self._allowed = scope.tally("allow")
         self._refused = scope.tally("refuse")
+        self._forbidden = scope.tally("forbid")
         self._unavailable = scope.tally("unavailable")
         # RFC 6750 §3.1: the scopes that are needed; of any_scope the first will do
         needed = (*config.scopes, *config.any_scope[:1])
@@ -106,11 +107,11 @@ class OAuth2(Authenticator):
             roles = token_roles if principal.consumer is None else token_roles | principal.consumer.roles
             lack = self._demands.lack(principal.claims, principal.scopes, roles)
             if lack is not None:
-                self._refused.value += 1
+                self._forbidden.value += 1
                 return problem(exchange, 403, *_FORBIDDEN[lack], self._insufficient)
         refusal = self._access.check(exchange, principal, token_roles)
         if refusal is not None:
-            self._refused.value += 1
+            self._forbidden.value += 1
         return refusal
 
     def strip(self, exchange: Exchange) -> None:

@@ -46,6 +46,10 @@ routes:
     match: {{path: /either}}
     policies: {{auth: {{any: [oauth2, api_key]}}, oauth2: {{issuer: partners}}, api_key: {{}}}}
     respond: {{status: 200, body: either}}
+  - name: both
+    match: {{path: /both}}
+    policies: {{auth: {{all: [api_key, oauth2]}}, oauth2: {{issuer: partners, scopes: ["orders:read"]}}, api_key: {{}}}}
+    respond: {{status: 200, body: both}}
 """
 Server = Literal["granian", "uvicorn"]
 
@@ -115,6 +119,11 @@ def test_callers_are_who_their_credentials_say(server: Server, tmp_path: Path) -
                 assert await get("/either", key=made.key) == (200, "either")
                 assert await get("/either", good, made.key + "x") == (401, 'ApiKey realm="sluicegate"')
                 assert (await get("/either"))[0] == 401
+
+                assert await get("/both", good, made.key) == (200, "both")
+                assert (await get("/both", issuer.token("acme-prod", ["orders:write"]), made.key))[0] == 403
+                assert (await get("/both", good))[0] == 401
+                assert (await get("/both", key=made.key))[0] == 401
 
     asyncio.run(run())
 

@@ -191,6 +191,26 @@ def test_several_authenticators(headers: list[tuple[str, str]], require_all: boo
     assert run(steps, make_exchange(headers=headers), require_all=require_all).status == status
 
 
+def test_where_all_are_needed_each_asks_of_the_principal_it_believed() -> None:
+    class Demanding(Badge):
+        asked: Principal | None = None
+
+        def authorize(self, exchange: Exchange, principal: Principal) -> Response | None:
+            self.asked = principal
+            return None
+
+    badges = [Demanding("badge"), Demanding("key")]
+    steps = [Step(Slot.AUTHENTICATE, badge.name, badge) for badge in badges]
+    steps += [Step(Slot.AUTHORIZE, badge.name, authorization(badge)) for badge in badges]
+    exchange = make_exchange(headers=[("badge", "good"), ("key", "good")])
+    assert run(steps, exchange, require_all=True).status == 200
+    first, second = (badge.asked for badge in badges)
+    assert first is not None
+    assert second is not None
+    assert first is not second
+    assert exchange.principal is first
+
+
 def test_nothing_presented_is_challenged_by_all() -> None:
     steps = [Step(Slot.AUTHENTICATE, name, Badge(name)) for name in ("badge", "key")]
     assert run(steps).headers.get_all(b"www-authenticate") == [b"badge", b"key"]
