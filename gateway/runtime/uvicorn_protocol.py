@@ -51,6 +51,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.head_bytes = 0
         self.refusal = (400, "request.framing", "The request is not well-formed HTTP/1.1.")
         self.extensions: dict[str, Any] | None = None
+        self.heard = False  # the client has sent something
+        self.refused = False  # answered by refuse(); what still comes is thrown away
 
     # asyncio.Protocol
 
@@ -69,15 +71,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self.bounds.emptied.set()
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self.refused or self.transport.is_closing():
             return
+        self.heard = True
         if self.in_head:
             if self.head_bytes == 0:
                 self.deadline = self.loop.time() + self.bounds.head_s
             self.head_bytes += len(data)
         super().data_received(data)
         # a head that has not ended yet; one that has is measured as its fields arrive
-        if self.in_head and self.head_bytes > self.bounds.head_bytes and not self.transport.is_closing():
+        if self.in_head and self.head_bytes > self.bounds.head_bytes and not self.refused:
             self.send_400_response(self._too_large())
 
     # the parser's callbacks
@@ -179,11 +182,22 @@ class BoundedProtocol(HttpToolsProtocol):
             head += name + b": " + value + b"\r\n"
         head += b"content-type: application/problem+json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(head + body)
-        self.transport.close()
+        # RFC 9112 §9.6: closing while the client still sends resets the connection, and the answer is lost with it
+        self.refused = True
+        self.deadline = self.loop.time() + LINGER_S
+        if self.heard and self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
 
     def expire(self) -> None:
         """The sweep found the deadline passed: say so if a head was on its way, else just close."""
-        if self.in_head and self.head_bytes and (self.cycle is None or self.cycle.response_complete):
+        if (
+            self.in_head
+            and self.head_bytes
+            and not self.refused
+            and (self.cycle is None or self.cycle.response_complete)
+        ):
             self.refuse(408, "request.head-timeout", "The head of the request did not arrive in time.")
         else:
             self.transport.close()
