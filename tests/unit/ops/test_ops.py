@@ -1,0 +1,247 @@
+"""What the ops port answers, and to whom, over a backend that says what each test wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.api.config import Secret
+from gateway.api.settings.document import Ops, Settings
+from gateway.compile.finding import Finding
+from gateway.compile.plan import Plan
+from gateway.ops.application import ops_application
+from gateway.runtime.data_plane import Counters
+from gateway.runtime.ops_backend import Status
+from gateway.runtime.reload import Abandoned, Applied, Outcome, Rejected
+from gateway.telemetry.metrics import Metrics
+
+AT = 1_795_392_699.25
+MISTAKE = Finding("routes/orders.yaml", 14, 9, "error", "rate_limit.brust", "unknown field; did you mean 'burst'?")
+WARNING = Finding("gateway.yaml", 3, 1, "warning", "tiers.free", "no consumer has this tier")
+STATUS = Status("v1", AT, AT - 5, False, 2, 2, 0, ["http://127.0.0.1:8080"], Applied("v1", 3, AT))
+
+
+@dataclass
+class Backend:
+    """A gateway that is as the test says."""
+
+    ops: Ops = field(default_factory=Ops)
+    state: Status = STATUS
+    outcome: Outcome = field(default_factory=lambda: Applied("v2", 1, AT))
+    counted: Sequence[object] = ()
+    reloads: int = 0
+    broken: bool = False
+
+    def status(self) -> Status:
+        if self.broken:
+            raise RuntimeError("hidden detail")
+        return self.state
+
+    def plan(self) -> Plan:
+        return Plan("v1", Settings(version=1, ops=self.ops), {}, {}, {}, {}, ())
+
+    def findings(self) -> Sequence[Finding]:
+        return [WARNING]
+
+    def configuration(self) -> Mapping[str, Any]:
+        return {"version": 1, "ops": {"token": "${env:OPS_TOKEN}"}}
+
+    async def reload(self) -> Outcome:
+        self.reloads += 1
+        return self.outcome
+
+    async def counters(self) -> list[object]:
+        return list(self.counted)
+
+    async def purge(self, request: object) -> list[object]:
+        return []
+
+
+def call(backend: Backend, method: str, path: str, host: str = "127.0.0.1:9090", **fields: str) -> httpx.Response:
+    async def go() -> httpx.Response:
+        transport = httpx.ASGITransport(ops_application(backend), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+            return await client.request(method, path, headers={name.replace("_", "-"): v for name, v in fields.items()})
+
+    return asyncio.run(go())
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert (document["status"], document["code"]) == (status, code)
+    assert document["type"].endswith(code)
+    return document
+
+
+# who may call
+
+TOKEN = Ops(host="0.0.0.0", token=Secret("s3cret", "${env:OPS_TOKEN}"))
+PROTECTED = [("POST", "/reload"), ("GET", "/config"), ("GET", "/upstreams"), ("GET", "/nowhere")]
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+def test_a_token_is_asked_for(method: str, path: str) -> None:
+    backend = Backend(ops=TOKEN)
+    missing = call(backend, method, path)
+    problem(missing, 401, "ops.token-missing")
+    assert missing.headers["www-authenticate"] == 'Bearer realm="sluicegate ops"'
+    wrong = call(backend, method, path, authorization="Bearer s3cre")
+    assert "s3cre" not in wrong.text
+    problem(wrong, 401, "ops.token-wrong")
+    problem(call(backend, method, path, authorization="Basic s3cret"), 401, "ops.token-missing")
+    assert call(backend, method, path, authorization="bearer s3cret").status_code in (200, 404)
+    assert backend.reloads == (method == "POST")
+
+
+def test_health_never_needs_a_token_and_metrics_when_configured() -> None:
+    backend = Backend(ops=TOKEN)
+    assert [call(backend, "GET", path).status_code for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 200]
+    backend.ops = TOKEN.model_copy(update={"metrics": "token"})
+    assert [call(backend, "GET", path).status_code for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 401]
+    assert call(backend, "GET", "/metrics", authorization="Bearer s3cret").status_code == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9090", "localhost", "[::1]:9090", "127.8.9.1"])
+def test_without_a_token_this_machine_may_call(host: str) -> None:
+    assert call(Backend(), "POST", "/reload", host=host).status_code == 200
+    assert call(Backend(), "POST", "/reload", host=host, origin=f"http://{host}").status_code == 200
+
+
+def test_without_a_token_no_web_page_may_call() -> None:
+    backend = Backend()
+    problem(call(backend, "GET", "/config", host="rebound.example"), 403, "ops.foreign")
+    for origin in ("https://page.example", "null", "http://127.0.0.1.page.example", "http://["):
+        problem(call(backend, "POST", "/reload", origin=origin), 403, "ops.foreign")
+    assert backend.reloads == 0
+    assert call(backend, "GET", "/healthz", host="10.0.0.7").status_code == 200
+
+
+# what it answers
+
+
+def test_alive() -> None:
+    assert call(Backend(), "GET", "/healthz").json() == {"status": "alive"}
+
+
+def test_ready_while_a_worker_serves() -> None:
+    answer = call(Backend(state=replace(STATUS, workers_alive=1)), "GET", "/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "ready": True,
+        "draining": False,
+        "version": "v1",
+        "workers": {"alive": 1, "wanted": 2},
+    }
+
+
+@pytest.mark.parametrize("state", [replace(STATUS, draining=True), replace(STATUS, workers_alive=0)])
+def test_not_ready_when_draining_or_without_workers(state: Status) -> None:
+    answer = call(Backend(state=state), "GET", "/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["ready"] is False
+
+
+def test_reload_applied() -> None:
+    answer = call(Backend(), "POST", "/reload")
+    assert answer.status_code == 200
+    assert answer.json() == {"version": "v2", "changed": 1}
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_reload_with_errors_shows_every_finding() -> None:
+    answer = call(Backend(outcome=Rejected([MISTAKE, WARNING], AT)), "POST", "/reload")
+    document = problem(answer, 422, "ops.configuration-errors")
+    assert "v1 is served on" in document["detail"]
+    assert document["findings"][0] == {
+        "file": "routes/orders.yaml",
+        "line": 14,
+        "column": 9,
+        "level": "error",
+        "path": "rate_limit.brust",
+        "message": "unknown field; did you mean 'burst'?",
+    }
+    assert len(document["findings"]) == 2
+
+
+def test_reload_that_a_worker_could_not_apply() -> None:
+    answer = call(Backend(outcome=Abandoned("worker 1 did not answer", AT)), "POST", "/reload")
+    assert "worker 1 did not answer" in problem(answer, 503, "ops.reload-abandoned")["detail"]
+
+
+def test_reload_is_no_get() -> None:
+    backend = Backend()
+    answer = call(backend, "GET", "/reload")
+    problem(answer, 405, "ops.method-not-allowed")
+    assert answer.headers["allow"] == "POST"
+    assert backend.reloads == 0
+
+
+@pytest.mark.parametrize(
+    ("last", "shown"),
+    [
+        (Applied("v1", 3, AT), {"result": "applied", "version": "v1", "changed": 3}),
+        (Rejected([MISTAKE], AT), {"result": "rejected", "findings": [MISTAKE.as_dict()]}),
+        (Abandoned("why", AT), {"result": "abandoned", "reason": "why"}),
+    ],
+)
+def test_config_shows_what_runs_and_what_became_of_the_last_attempt(last: Outcome, shown: dict[str, Any]) -> None:
+    document = call(Backend(state=replace(STATUS, last_reload=last)), "GET", "/config").json()
+    assert document["version"] == "v1"
+    assert document["applied_at"] == "2026-11-23T00:11:39.250Z"
+    assert document["started_at"] == "2026-11-23T00:11:34.250Z"
+    assert document["findings"] == [WARNING.as_dict()]
+    assert document["last_reload"] == {"at": "2026-11-23T00:11:39.250Z", **shown}
+    assert document["configuration"]["ops"]["token"] == "${env:OPS_TOKEN}"
+
+
+def worker(requests: int, idle: int) -> Counters:
+    metrics = Metrics()
+    for _ in range(requests):
+        metrics.route("orders").observe("GET", 200, "free", 0.004)
+    figures = {"open": 3, "idle": idle, "opening": 0, "waiting": 1, "waits": 0, "requests": requests, "errors": 0}
+    return Counters(metrics.report(), {"orders": {"http://10.0.0.1:8080": figures}})
+
+
+def test_upstreams_of_all_workers_in_one() -> None:
+    document = call(Backend(counted=[worker(3, 2), worker(4, 3)]), "GET", "/upstreams").json()
+    figures = document["orders"]["http://10.0.0.1:8080"]
+    assert (figures["open"], figures["idle"], figures["requests"]) == (6, 5, 7)
+
+
+def test_metrics_of_all_workers_in_one() -> None:
+    state = replace(STATUS, workers_alive=1, workers_replaced=4, last_reload=Rejected([MISTAKE], AT))
+    answer = call(Backend(state=state, counted=[worker(3, 2), worker(4, 3)]), "GET", "/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+    assert samples["sluicegate_requests_total", "GET", "orders", "200", "free"] == 7
+    assert samples["sluicegate_config_info", "v1"] == 1
+    assert samples["sluicegate_config_last_reload_ok",] == 0
+    assert samples["sluicegate_config_applied_timestamp_seconds",] == AT
+    assert samples["sluicegate_workers_alive",] == 1
+    assert samples["sluicegate_workers_wanted",] == 2
+    assert samples["sluicegate_workers_replaced_total",] == 4
+    assert samples["sluicegate_upstream_connections", "busy", "http://10.0.0.1:8080", "orders"] == 1
+    assert samples["sluicegate_upstream_waiting_calls", "http://10.0.0.1:8080", "orders"] == 2
+
+
+def test_unknown_paths_are_problems_and_slashes_are_not_guessed() -> None:
+    problem(call(Backend(), "GET", "/nowhere"), 404, "ops.not-found")
+    problem(call(Backend(), "GET", "/config/"), 404, "ops.not-found")
+
+
+def test_a_bug_tells_nothing() -> None:
+    answer = call(Backend(broken=True), "GET", "/readyz")
+    problem(answer, 500, "ops.internal")
+    assert "hidden" not in answer.text
