@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from gateway.api.consumers import NO_LIMITS, Consumer, Consumers, Limits
-from gateway.api.messages import Body, Request, Response
+from gateway.api.messages import Abort, Body, Request, Response
 
 T = TypeVar("T")
 
@@ -62,7 +62,6 @@ class Exchange:
         "codes",
         "deadline",
         "max_body",
-        "on_slow",
         "params",
         "principal",
         "request",
@@ -98,7 +97,6 @@ class Exchange:
         self.upstream_s = 0.0  # seconds until the upstream's head, all tries
         self.bytes_out = 0
         self.client_gone = False
-        self.on_slow: Callable[[], None] | None = None  # the edge's: begin to watch whether the caller is still there
 
     def note(self, code: str) -> None:
         """Name a decision for the access log, e.g. `rate_limit.exceeded`."""
@@ -113,6 +111,9 @@ class Exchange:
             self.closers = [close]
         else:
             self.closers.append(close)
+
+    def on_slow(self, abort: Abort) -> None:
+        """An upstream call takes long: the edge's own exchanges watch from now on whether the caller is still there."""
 
     async def read_body(self) -> bytes:
         """The request's body, whole; read when the first caller asks, and kept for the upstream."""

@@ -89,6 +89,12 @@ class Response:
     body: bytes | Body = b""
 
 
+Abort = Callable[[Exception], object]
+"""Ends an upstream call with a fault of the caller's choosing; does nothing when the call has ended."""
+
+OnSlow = Callable[[Abort], None]
+
+
 @dataclass(slots=True)
 class UpstreamRequest:
     """A request as an upstream will see it, but for framing, which the upstream client writes itself.
@@ -101,8 +107,8 @@ class UpstreamRequest:
     target: bytes  # origin-form, as it goes on the wire
     headers: Headers
     body: bytes | Body | None = None
-    on_slow: Callable[[], None] | None = None
-    """Called once by the upstream client when the call has waited about 100 ms for its head."""
+    on_slow: OnSlow | None = None
+    """Called by the upstream client when the call has waited about 100 ms for a connection or for its head."""
 
 
 def content_length(headers: Iterable[Field]) -> int | None:

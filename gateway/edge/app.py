@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, MutableMapping
-from functools import partial
 from typing import Any
 
 from gateway.api.exchange import Exchange, Outcome
@@ -12,7 +11,7 @@ from gateway.api.messages import Request, Response
 from gateway.edge import faults
 from gateway.edge.body import Receive
 from gateway.edge.receive import Receiver
-from gateway.edge.send import Send, deliver, watch_client
+from gateway.edge.send import Send, deliver
 from gateway.edge.snapshot import Cell, LiveRoute, Snapshot
 from gateway.routing.table import Match
 
@@ -35,13 +34,13 @@ class Edge:
         assert snapshot is not None, "listeners open after the first configuration is live"
         snapshot.users += 1
         cell.metrics.in_flight += 1
-        exchange = self.receiver.open(scope, snapshot, self._clock())  # 2
+        exchange = self.receiver.open(scope, receive, snapshot, self._clock())  # 2
         route = snapshot.unmatched
         response: Response | None = None
         complete = False
         try:
             try:
-                self.receiver.settle(exchange, scope, receive, snapshot)
+                self.receiver.settle(exchange, scope, snapshot)
                 request = exchange.request
                 found = snapshot.table.match(request.host, request.path, request.method, request.headers, request.query)
                 if type(found) is not Match and request.method == "OPTIONS":
@@ -52,7 +51,6 @@ class Edge:
                     exchange.params = found.params
                 else:
                     exchange.keep(found)
-                exchange.on_slow = partial(watch_client, exchange, receive, asyncio.current_task())
                 response = await route.handle(exchange)  # 4
             except BaseException as fault:
                 response = faults.answer(exchange, fault)
@@ -64,8 +62,7 @@ class Edge:
                 raise
         finally:  # 6
             self._finish(exchange, route, response, complete=complete)
-            # They refer back to the exchange: left alone, each request would wait for the garbage collector (5 µs)
-            exchange.on_slow = exchange.request.body = None
+            exchange.forget()
             cell.metrics.in_flight -= 1
             snapshot.release()
 

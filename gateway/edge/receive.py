@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.api.errors import RequestRefused
-from gateway.api.exchange import Exchange
-from gateway.api.messages import Headers, Request
+from gateway.api.messages import Request
 from gateway.edge.body import BodySweep, Receive, RequestBody
+from gateway.edge.served import ServedExchange
 from gateway.edge.snapshot import Snapshot
 from gateway.http.hop_by_hop import strip_request
 from gateway.http.host import BadHost, parse_authority
@@ -44,7 +44,7 @@ class Receiver:
         self._ids = ids
         self._sweep = sweep
 
-    def open(self, scope: Mapping[str, Any], snapshot: Snapshot, now: float) -> Exchange:
+    def open(self, scope: Mapping[str, Any], receive: Receive, snapshot: Snapshot, now: float) -> ServedExchange:
         """An exchange that refusals can be written for. Cannot fail."""
         client = scope.get("client")
         peer = client[0] if client else ""
@@ -55,15 +55,15 @@ class Receiver:
             b"",
             "/",
             scope["query_string"],
-            Headers(scope["headers"]),
+            scope["headers"],
             scope["http_version"],
             peer,
             peer,
             None,
         )
-        return Exchange(snapshot, request, self._ids.new(), now)
+        return ServedExchange(snapshot, request, self._ids.new(), now, receive)
 
-    def settle(self, exchange: Exchange, scope: Mapping[str, Any], receive: Receive, snapshot: Snapshot) -> None:
+    def settle(self, exchange: ServedExchange, scope: Mapping[str, Any], snapshot: Snapshot) -> None:
         """Fill in host, path, client and body. Raises RequestRefused: 400, 405, 431, 501."""
         request = exchange.request
         headers = request.headers
@@ -120,4 +120,4 @@ class Receiver:
                 raise RequestRefused(400, "request.framing", "Content-Length is not a number.")
             if length != b"0":
                 octets = None if length is None else int(length)
-                request.body = RequestBody(receive, exchange, octets, rules.body_timeout_s, self._sweep)
+                request.body = RequestBody(exchange.receive, exchange, octets, rules.body_timeout_s, self._sweep)

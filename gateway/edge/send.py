@@ -9,7 +9,6 @@ from typing import Any
 from gateway.api.errors import GatewayFault, UpstreamError
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Headers, Response
-from gateway.edge.body import Receive, RequestBody
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -63,8 +62,9 @@ async def deliver(exchange: Exchange, response: Response, send: Send, *, drainin
 
 
 async def _stream(exchange: Exchange, body: Body, send: Send) -> None:
-    if exchange.on_slow is not None:
-        exchange.on_slow()
+    task = asyncio.current_task()
+    assert task is not None, "requests run in tasks"
+    exchange.on_slow(lambda _: task.cancel())
     try:
         while piece := await body.read():
             if exchange.client_gone:  # after a disconnect `send` does nothing and says nothing, on both servers
@@ -77,28 +77,6 @@ async def _stream(exchange: Exchange, body: Body, send: Send) -> None:
         raise CutOff from exc
     finally:
         body.close()
-
-
-def watch_client(exchange: Exchange, receive: Receive, task: asyncio.Task[Any] | None) -> None:
-    """Cancel `task` when the caller goes away, from now to the exchange's end.
-
-    A watcher for each request would cost 3 to 7 µs: this is called for calls that wait and for streams. While the request's
-    body is still arriving its reader notices a lost caller itself.
-    """
-    body = exchange.request.body
-    if isinstance(body, RequestBody) and not body.ended:
-        return
-    exchange.on_slow = None
-    assert task is not None, "requests run in tasks"
-    watcher = asyncio.get_running_loop().create_task(_cancel_when_gone(exchange, receive, task))
-    exchange.on_close(watcher.cancel)
-
-
-async def _cancel_when_gone(exchange: Exchange, receive: Receive, task: asyncio.Task[Any]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    exchange.client_gone = True
-    task.cancel()
 
 
 def _merge(headers: Headers, added: list[tuple[bytes, bytes]]) -> None:

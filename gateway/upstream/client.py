@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +26,16 @@ _ANTICIPATES_CONTENT = frozenset(("POST", "PUT", "PATCH"))  # RFC 9110 §8.6: an
 _CHUNKED = b"transfer-encoding: chunked\r\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration of an upstream, worked out: host, port and parameters for each target's URL."""
+
+    targets: Mapping[str, tuple[str, int, PoolSettings]]
+    round_robin: bool
+    context_of: tuple[object, ssl.SSLContext] | None
+    workers: int
+
+
 class Upstream:
     """Calls one upstream over HTTP/1.1. Made, used and closed in one event loop; outlives configurations.
 
@@ -34,18 +46,18 @@ class Upstream:
         self.name = name
         self._sweep = sweep
         self._time = sweep.loop.time
+        self._workers = workers
         self._pools: dict[str, Pool] = {}
         self._context_of: tuple[object, ssl.SSLContext] | None = None
+        self._only: Pool | None
         self._balancer: Balancer[Pool]
-        self.reconfigure(config, workers=workers)
+        self.apply(self.prepare(config))
 
-    def reconfigure(self, config: UpstreamConfig, *, workers: int = 1) -> None:
-        """Apply another configuration: targets that stay keep their connections, those that go are retired.
-
-        Raises OSError when a file of `tls` is of no use; nothing has changed then.
-        """
-        context = self._context(config)
-        pools: dict[str, Pool] = {}
+    def prepare(self, config: UpstreamConfig, *, workers: int | None = None) -> Prepared:
+        """What apply() needs; nothing has changed yet. Raises OSError when a file of `tls` is of no use."""
+        workers = workers or self._workers
+        context_of = self._context(config)
+        targets: dict[str, tuple[str, int, PoolSettings]] = {}
         for target in config.targets:
             parts = urlsplit(target.url)
             host = parts.hostname or ""
@@ -55,27 +67,38 @@ class Upstream:
                 connections=max(1, -(-config.connections.max // workers)),
                 weight=target.weight,
                 host=_host_value(config.host, host, port, encrypted),
-                tls=Tls(context, config.tls.server_name or host) if encrypted and context is not None else None,
+                tls=Tls(context_of[1], config.tls.server_name or host) if encrypted and context_of else None,
                 idle_s=config.connections.idle,
                 connect_s=config.timeout.connect,
                 first_byte_s=config.timeout.first_byte,
                 idle_body_s=config.timeout.idle,
                 dns_refresh_s=config.dns.refresh,
             )
-            pool = self._pools.get(target.url)
+            targets[target.url] = (host, port, settings)
+        return Prepared(targets, config.balance == "round_robin", context_of, workers)
+
+    def apply(self, prepared: Prepared) -> None:
+        """Live by another configuration: targets that stay keep their connections, those that go are retired."""
+        self._context_of, self._workers = prepared.context_of, prepared.workers
+        pools: dict[str, Pool] = {}
+        for url, (host, port, settings) in prepared.targets.items():
+            pool = self._pools.get(url)
             if pool is None:
-                resolver = Resolver(host, port, config.dns.refresh)
-                pool = Pool(self.name, target.url, resolver, settings, self._sweep)
+                pool = Pool(self.name, url, Resolver(host, port, settings.dns_refresh_s), settings, self._sweep)
             else:
                 pool.reconfigure(settings)
-            pools[target.url] = pool
+            pools[url] = pool
         gone = [pool for url, pool in self._pools.items() if url not in pools]
         self._pools = pools
         targets = list(pools.values())
         self._only = targets[0] if len(targets) == 1 else None
-        self._balancer = RoundRobin(targets) if config.balance == "round_robin" else LeastRequest(targets)
+        self._balancer = RoundRobin(targets) if prepared.round_robin else LeastRequest(targets)
         for pool in gone:
             pool.close()
+
+    def reconfigure(self, config: UpstreamConfig, *, workers: int | None = None) -> None:
+        """prepare() and apply(); when it raises OSError nothing has changed. `workers` stays as it was when left out."""
+        self.apply(self.prepare(config, workers=workers))
 
     def close(self) -> None:
         """Retire: idle connections are closed at once, busy ones when their calls are done."""
@@ -174,15 +197,15 @@ class Upstream:
         assert pool is not None, "an upstream has a target that was not tried"
         return pool
 
-    def _context(self, config: UpstreamConfig) -> ssl.SSLContext | None:
-        """The TLS context, the same object while the configuration and the contents of its files are the same."""
+    def _context(self, config: UpstreamConfig) -> tuple[object, ssl.SSLContext] | None:
+        """The TLS context with what it was made of: the same while the configuration and its files' contents are."""
         if not any(target.url.startswith("https:") for target in config.targets):
             return None
         files = (config.tls.ca, config.tls.cert, config.tls.key)
         identity = (config.tls, tuple(Path(file).read_bytes() for file in files if file is not None))
-        if self._context_of is None or self._context_of[0] != identity:
-            self._context_of = (identity, client_context(config.tls))
-        return self._context_of[1]
+        if self._context_of is not None and self._context_of[0] == identity:
+            return self._context_of
+        return identity, client_context(config.tls)
 
 
 async def _stream(connection: Connection, body: Body, left: int | None) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Callable
 from math import inf
 from typing import Protocol, cast
 
 from gateway.api.errors import Cause, Stage, UpstreamError
-from gateway.api.messages import Response, UpstreamRequest
+from gateway.api.messages import OnSlow, Response, UpstreamRequest
 from gateway.upstream.answer import AnswerReader
 from gateway.upstream.body import AnswerBody
 from gateway.upstream.sweep import Sweep
@@ -85,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._sending: asyncio.Task[None] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._on_slow: Callable[[], None] | None = None
+        self._on_slow: OnSlow | None = None
         self._deadline = inf
         self._limit = inf
         self._written = 0
@@ -188,7 +187,7 @@ class Connection(asyncio.Protocol):
         if now < self._limit:
             self.due = self._limit
             if on_slow is not None and self._answer is not None:
-                on_slow()
+                on_slow(self.fail)
             return
         stage: Stage = "body" if self._body is not None else "head" if self._sending is None else "write"
         self.fail(self._error(Cause.TIMEOUT, stage, "no byte in time"))

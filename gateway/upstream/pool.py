@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from math import inf
 
 from gateway.api.errors import Cause, Stage, UpstreamError
+from gateway.api.messages import OnSlow
 from gateway.upstream.connection import SLOW_S, Connection
 from gateway.upstream.dial import Tls, dial
 from gateway.upstream.resolve import Address, Resolver
@@ -39,7 +39,7 @@ class Call:
     """Who waits: until when, and what to tell when it takes long."""
 
     deadline: float
-    on_slow: Callable[[], None] | None
+    on_slow: OnSlow | None
 
 
 class Waiter:
@@ -61,7 +61,7 @@ class Waiter:
         if now < self._limit:
             self.due = self._limit
             if on_slow is not None:
-                on_slow()
+                on_slow(self.end)
             return
         self.due = inf
         if self.dialing:
@@ -69,10 +69,12 @@ class Waiter:
         else:
             self.fail(Cause.OVERLOAD, "queue", "no connection became free in time")
 
-    def fail(self, cause: Cause, stage: Stage, detail: str) -> None:
+    def end(self, error: Exception) -> None:
         if not self.connection.done():
-            error = UpstreamError(cause, stage, sent=False, upstream=self.upstream, detail=detail)
             self.connection.set_exception(error)
+
+    def fail(self, cause: Cause, stage: Stage, detail: str) -> None:
+        self.end(UpstreamError(cause, stage, sent=False, upstream=self.upstream, detail=detail))
 
 
 class Pool:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.api.messages import Body, Headers, Response, UpstreamRequest
+from gateway.api.messages import Body, Headers, OnSlow, Response, UpstreamRequest
 from gateway.api.settings.upstream import UpstreamConfig
 from gateway.upstream import Sweep, Upstream
 
@@ -32,7 +32,7 @@ class Caller:
         *,
         within_s: float = 5.0,
         replayable: bool = False,
-        on_slow: Callable[[], None] | None = None,
+        on_slow: OnSlow | None = None,
         fields: tuple[tuple[bytes, bytes], ...] = (),
     ) -> Response:
         headers = Headers([(b"host", b"caller.example"), *fields])

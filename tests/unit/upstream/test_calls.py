@@ -148,7 +148,7 @@ def test_a_full_queue_is_overload_and_nothing_was_sent(play, caller_of) -> None:
             first = asyncio.create_task(caller.call())
             await caller.until(lambda: len(upstream.requests) == 1)
             slow: list[int] = []
-            error = await failure(caller.call(within_s=0.15, on_slow=lambda: slow.append(1)))
+            error = await failure(caller.call(within_s=0.15, on_slow=lambda abort: slow.append(1)))
             assert (error.cause, error.stage, error.sent) == (Cause.OVERLOAD, "queue", False)
             assert slow == [1]
             first.cancel()
@@ -293,7 +293,7 @@ def test_bounds(play, caller_of) -> None:
         async with ScriptedUpstream(script) as upstream:
             caller = caller_of(upstream.url, timeout={"first_byte": "200ms", "idle": "50ms"})
             slow: list[bytes] = []
-            error = await failure(caller.call(on_slow=lambda: slow.append(b"/")))
+            error = await failure(caller.call(on_slow=lambda abort: slow.append(b"/")))
             assert (error.cause, error.stage, error.sent) == (Cause.TIMEOUT, "head", True)
             assert slow == [b"/"]
             error = await failure(caller.call(within_s=0.03))
@@ -351,6 +351,50 @@ def test_cancelling_while_connecting_leaves_the_connection_to_others(play, calle
             await caller.until(lambda: caller.figures()["idle"] == 1)
             await caller.call()
             assert len(upstream.peers) == 1
+
+    play(scene)
+
+
+def test_a_caller_that_leaves_as_its_turn_comes_passes_the_connection_on(play, caller_of) -> None:
+    async def scene() -> None:
+        async with ScriptedUpstream(answering(ok())) as upstream:
+            caller = caller_of(upstream.url, connections={"max": 1})
+            await caller.call()
+            pool = caller.upstream._only
+            connection = pool.take(asyncio.get_running_loop().time(), sure=True)
+            first, second = (asyncio.create_task(caller.call()) for _ in range(2))
+            await caller.until(lambda: caller.figures()["waiting"] == 2)
+            pool.release(connection)
+            first.cancel()  # in the same turn
+            assert (await second).status == 200
+            assert first.cancelled()
+            assert caller.figures()["idle"] == 1
+
+    play(scene)
+
+
+def test_the_queue_goes_on_when_a_connection_is_lost(play, caller_of) -> None:
+    async def scene() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.request()
+            peer.reset() if peer.number == 0 else await peer.send(ok())
+            await peer.gone()
+
+        async with ScriptedUpstream(script) as upstream:
+            caller = caller_of(upstream.url, connections={"max": 1})
+            calls = await asyncio.gather(*(caller.call() for _ in range(2)), return_exceptions=True)
+            assert isinstance(calls[0], UpstreamError)
+            assert calls[1].status == 200
+
+    play(scene)
+
+
+def test_the_queue_of_a_dead_target_fails_without_waiting(play, caller_of) -> None:
+    async def scene() -> None:
+        caller = caller_of(f"http://127.0.0.1:{free_port()}", connections={"max": 1})
+        calls = await asyncio.gather(*(caller.call(within_s=60) for _ in range(5)), return_exceptions=True)
+        assert [(call.cause, call.sent) for call in calls] == [(Cause.UNREACHABLE, False)] * 5
+        assert caller.figures()["opening"] == 0
 
     play(scene)
 
