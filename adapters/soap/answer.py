@@ -126,7 +126,10 @@ class AnswerReader:
                 value = {HEADERS: headers, **value}
             value = self._with_loose_parts(value, parts)
         fields = Headers(field for field in reply.headers if field[0] in _KEPT)
-        document = orjson.dumps(value)
+        try:
+            document = orjson.dumps(value)
+        except TypeError as exc:  # orjson's own bound, 254 levels
+            raise BadReply("the answer is nested too deeply") from exc
         used = parts if self.config.attachments == "multipart" else {}
         if not used:
             fields.add(b"content-type", b"application/json")

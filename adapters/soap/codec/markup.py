@@ -17,6 +17,9 @@ _ATTRIBUTE: Final = re.compile(f'[&<>"\t\n\r{_ILLEGAL}]')
 _NEVER: Final = re.compile(f"[{_ILLEGAL}]")
 XML_NS: Final = "http://www.w3.org/XML/1998/namespace"
 _RESERVED: Final = frozenset((XML_NS, "http://www.w3.org/2000/xmlns/"))  # Namespaces in XML 1.0 §3
+_NAMESPACE: Final = re.compile(
+    r"[^\x00-\x20<>\"{}|\\^`\x7f\ud800-\udfff\ufffe\uffff]{0,2000}"
+)  # RFC 3987: an IRI holds none of these
 _IN_TEXT: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 _IN_ATTRIBUTE: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
@@ -45,7 +48,7 @@ def _legal(text: str) -> str:
 def free_name(name: str) -> tuple[str, str]:
     """Namespace and local part of a name that a caller chose. Raises Misfit for what is no name, or is reserved."""
     namespace, local = split(name)
-    if not NCNAME.fullmatch(local) or namespace in _RESERVED:
+    if not NCNAME.fullmatch(local) or namespace in _RESERVED or not _NAMESPACE.fullmatch(namespace):
         raise Misfit("is not a name that can be written here")
     return namespace, local
 

@@ -86,7 +86,22 @@ class JsonSchemas:
             made = {**made, "description": element.doc}
         if element.fixed is not None and isinstance(element.type, SimpleType):
             made = {"const": element.fixed, **made}
-        return {"anyOf": [made, {"type": "null"}]} if element.nillable else made
+        return {"anyOf": [made, *self._nil(element.type)]} if element.nillable else made
+
+    def _nil(self, kind: AnyType) -> Iterator[Json]:
+        """null, or attributes beside a null `$`; the latter only where attributes are required (XSD 1.0 part 1 §3.4.4)."""
+        if isinstance(kind, SimpleType) or not any(attribute.required for attribute in kind.attributes.values()):
+            yield {"type": "null"}
+        if isinstance(kind, ComplexType) and kind.attributes:
+            keys = attribute_keys(kind)
+            properties: Json = {keys[name]: self.simple(attribute.type) for name, attribute in kind.attributes.items()}
+            required = [keys[name] for name, attribute in kind.attributes.items() if attribute.required]
+            yield {
+                "type": "object",
+                "properties": {**properties, TEXT: {"type": "null"}},
+                "required": [*required, TEXT],
+                "additionalProperties": False,
+            }
 
     def elements(self, elements: tuple[Element, ...]) -> Json:
         made = {local_name(element.name): self.element(element) for element in elements}

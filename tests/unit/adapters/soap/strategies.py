@@ -173,7 +173,7 @@ GENERIC = st.one_of(
 def simple(kind: SimpleType) -> st.SearchStrategy[Json]:
     if kind.variety == "list":
         assert kind.item is not None, "a list has items"
-        sizes = [f for f in _chain(kind)]
+        sizes = _chain(kind)
         high = min([f.max_length for f in sizes if f.max_length is not None], default=4)
         low = 1 if kind.builtin in ("NMTOKENS", "IDREFS") else 0
         return st.lists(simple(kind.item), min_size=low, max_size=high)
