@@ -107,6 +107,9 @@ class Demands:
         return None
 
 
+NOTHING = Demands(frozenset(), frozenset(), frozenset(), ())
+
+
 def _holds(claim: Any, accepted: Sequence[Scalar]) -> bool:
     """Whether a claim, or one item of a list, equals one of the accepted values; True is not 1, and "1" is not 1."""
     for one in claim if isinstance(claim, list) else (claim,):

@@ -45,20 +45,31 @@ class KeySource:
     def __init__(self, issuer: str, jwks: str | None, fetch: Fetch) -> None:
         self._issuer = issuer
         self._jwks = jwks
+        self.path = Path(jwks) if jwks is not None and not is_url(jwks) else None  # the file, when it is one
         self._fetch = fetch
         self._discovered: str | None = None
-
-    @property
-    def path(self) -> Path | None:
-        """The file, when it is one."""
-        return Path(self._jwks) if self._jwks is not None and not is_url(self._jwks) else None
+        self._seen: tuple[int, int, int] | None = None
 
     def read_file(self) -> bytes:
         assert self.path is not None, "asked for the file of a source that is a URL"
         try:
+            self._seen = self._look()
             return self.path.read_bytes()
         except OSError as exc:
             raise NoKeys(f"cannot read {self.path}: {exc.strerror}") from exc
+
+    @property
+    def file_changed(self) -> bool:
+        """Whether there is a file that is not the one last read: thousands of routes may share an issuer."""
+        try:
+            return self.path is not None and self._look() != self._seen
+        except OSError:
+            return True
+
+    def _look(self) -> tuple[int, int, int]:
+        assert self.path is not None, "asked for the file of a source that is a URL"
+        status = self.path.stat()
+        return status.st_ino, status.st_mtime_ns, status.st_size
 
     async def get(self) -> bytes:
         """The JWK set, as it came. Raises NoKeys."""

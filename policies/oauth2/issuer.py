@@ -22,7 +22,7 @@ from policies.oauth2.token import Token, normal_typ
 
 
 class TrustedIssuer:
-    """Built for each route; keys and remembered tokens are shared and outlive it."""
+    """Shared by the routes of a configuration; its keys and remembered tokens outlive it."""
 
     def __init__(
         self, name: str, config: IssuerConfig, keyring: Keyring, remembered: Remembered, limits: Limits = NO_LIMITS
@@ -54,10 +54,11 @@ class TrustedIssuer:
         )
         keyring.stale_s = config.stale
         keyring.reread_file()
-        # what was verified holds for exactly this configuration; anything changed, everything is verified anew
-        remembered = scope.state(("remembered", name, config.model_dump_json()), Remembered)
         scope.spawn(f"keys of issuer {name}: {config.jwks or config.issuer}", keyring.run)
-        return cls(name, config, keyring, remembered, scope.tier(config.tier) if config.tier else NO_LIMITS)
+        # what was verified holds for exactly this configuration; anything changed, everything is verified anew
+        remembered = scope.state(("remembered", name, config), Remembered)
+        limits = scope.tier(config.tier) if config.tier else NO_LIMITS
+        return scope.state(("issuer", name, config, limits), lambda: cls(name, config, keyring, remembered, limits))
 
     def refusal_of_form(self, token: Token) -> Reason | None:
         """What can be said before a key is sought."""

@@ -111,7 +111,7 @@ class Keyring:
 
     def reread_file(self) -> None:
         """Take the keys of a file at once, when they come from one: no request need ever wait for it."""
-        if self._source.path is not None:
+        if self._source.file_changed:
             try:
                 self._take(self._source.read_file())
             except NoKeys as why:

@@ -13,7 +13,7 @@ from gateway.api.policy import Authenticator
 from gateway.api.ports import Scope
 from gateway.api.problem import problem
 from policies.oauth2.config import OAuth2Block
-from policies.oauth2.core import Demands, Lack, roles_of
+from policies.oauth2.core import NOTHING, Demands, Lack, roles_of
 from policies.oauth2.issuer import TrustedIssuer
 from policies.oauth2.reasons import Reason
 from policies.oauth2.remembered import Entry
@@ -39,7 +39,7 @@ class OAuth2(Authenticator):
         self._issuers = tuple(TrustedIssuer.trust(name, scope) for name in config.issuer)
         self._tables = tuple((issuer.remembered.get, issuer) for issuer in self._issuers)
         self._demands = Demands.of(config)
-        self._demanding = self._demands != Demands.of(OAuth2Block(issuer=config.issuer))
+        self._demanding = self._demands != NOTHING
         self._access = Access(scope.grants(), REALM)
         self._reads_roles = bool(config.roles or scope.grants())
         self._forward = config.forward
