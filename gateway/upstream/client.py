@@ -54,7 +54,10 @@ class Upstream:
         self.apply(self.prepare(config))
 
     def prepare(self, config: UpstreamConfig, *, workers: int | None = None) -> Prepared:
-        """What apply() needs; nothing has changed yet. Raises OSError when a file of `tls` is of no use."""
+        """What apply() needs; nothing has changed yet.
+
+        Raises OSError when a file of `tls` is of no use, ValueError when a name is none that TLS can ask for.
+        """
         workers = workers or self._workers
         context_of = self._context(config)
         targets: dict[str, tuple[str, int, PoolSettings]] = {}
@@ -97,7 +100,7 @@ class Upstream:
             pool.close()
 
     def reconfigure(self, config: UpstreamConfig, *, workers: int | None = None) -> None:
-        """prepare() and apply(); when it raises OSError nothing has changed. `workers` stays as it was when left out."""
+        """prepare() and apply(); when it raises nothing has changed. `workers` stays as it was when left out."""
         self.apply(self.prepare(config, workers=workers))
 
     def close(self) -> None:
@@ -199,13 +202,15 @@ class Upstream:
 
     def _context(self, config: UpstreamConfig) -> tuple[object, ssl.SSLContext] | None:
         """The TLS context with what it was made of: the same while the configuration and its files' contents are."""
-        if not any(target.url.startswith("https:") for target in config.targets):
+        hosts = [urlsplit(target.url).hostname or "" for target in config.targets if target.url.startswith("https:")]
+        if not hosts:
             return None
+        names = {config.tls.server_name or host for host in hosts}
         files = (config.tls.ca, config.tls.cert, config.tls.key)
-        identity = (config.tls, tuple(Path(file).read_bytes() for file in files if file is not None))
+        identity = (config.tls, names, tuple(Path(file).read_bytes() for file in files if file is not None))
         if self._context_of is not None and self._context_of[0] == identity:
             return self._context_of
-        return identity, client_context(config.tls)
+        return identity, client_context(config.tls, names)
 
 
 async def _stream(connection: Connection, body: Body, left: int | None) -> None:

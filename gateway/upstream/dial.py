@@ -54,17 +54,13 @@ async def dial(
                     ssl=tls.context if tls else None,
                     server_hostname=tls.server_name if tls else None,
                 )
-                connected = None  # the transport's now
                 return protocol
         except TimeoutError as problem:
             failure = _failed(upstream, Cause.TIMEOUT, "tls" if connected else "connect", "no answer in time")
             failure.__cause__ = problem
-        except (OSError, ValueError) as problem:  # ssl.SSLError is an OSError; ValueError: a name TLS cannot ask for
+        except OSError as problem:  # ssl.SSLError is one
             failure = _failed(upstream, Cause.UNREACHABLE, "tls" if connected else "connect", _why(problem))
             failure.__cause__ = problem
-        finally:
-            if connected is not None:
-                connected.close()
     raise failure or _failed(upstream, Cause.UNREACHABLE, "resolve", "the name has no address")
 
 
@@ -86,9 +82,9 @@ def _failed(upstream: str, cause: Cause, stage: Stage, detail: str) -> UpstreamE
     return UpstreamError(cause, stage, sent=False, upstream=upstream, detail=detail)
 
 
-def _why(problem: OSError | ValueError) -> str:
+def _why(problem: OSError) -> str:
     if isinstance(problem, ssl.SSLCertVerificationError):
         return f"certificate not accepted: {problem.verify_message}"
     if isinstance(problem, ssl.SSLError):
         return f"TLS: {problem.reason or 'failed'}"
-    return (problem.strerror if isinstance(problem, OSError) else None) or type(problem).__name__
+    return problem.strerror or type(problem).__name__

@@ -156,3 +156,11 @@ def test_a_useless_file_changes_nothing(play, caller_of, authority, ca, tmp_path
             assert (await caller.call()).status == 200
 
     play(scene)
+
+
+def test_a_name_that_tls_cannot_ask_for(play, caller_of) -> None:
+    async def scene() -> None:
+        with pytest.raises(ValueError, match="cannot ask for a server called '.bad'"):
+            caller_of("https://127.0.0.1:1", tls={"server_name": ".bad"})
+
+    play(scene)
