@@ -33,6 +33,7 @@ class Stream:
         self.buffer = b""
         self.place = 0  # of the next byte in the buffer
         self.passed = 0  # bytes of the source before the buffer
+        self.began = 0  # position of the record that was taken last
 
     @property
     def position(self) -> int:
@@ -48,6 +49,11 @@ class Stream:
             self.buffer = self.buffer[self.place :] + more
             self.place = 0
         return len(self.buffer) - self.place
+
+    def record(self, count: int) -> bytes:
+        """The next bytes, which are a record."""
+        self.began = self.position
+        return self.take(count)
 
     def take(self, count: int) -> bytes:
         taken = self.buffer[self.place : self.place + count]
@@ -90,7 +96,7 @@ def _fixed(stream: Stream, length: int) -> Iterator[bytes]:
     while there := stream.have(length):
         if there < length:
             raise _cut_short(stream, length, there)
-        yield stream.take(length)
+        yield stream.record(length)
 
 
 def rdw_length(header: bytes, form: RecordFormat) -> int:
@@ -127,7 +133,7 @@ def _rdw(stream: Stream, form: RecordFormat, end: int | None) -> Iterator[bytes]
         if there < 4 + length:
             raise _cut_short(stream, 4 + length, there)
         stream.place += 4
-        yield stream.take(length)
+        yield stream.record(length)
 
 
 def _blocks(stream: Stream) -> Iterator[bytes]:
@@ -157,7 +163,7 @@ def _by_length(stream: Stream, longest: int, needed: int, read: Callable[[bytes]
         there = stream.have(length)
         if there < length:
             raise _cut_short(stream, length, there)
-        yield stream.take(length)
+        yield stream.record(length)
 
 
 def _delimited(stream: Stream, delimiter: bytes, longest: int) -> Iterator[bytes]:
@@ -167,10 +173,11 @@ def _delimited(stream: Stream, delimiter: bytes, longest: int) -> Iterator[bytes
         if end < 0:
             if there > longest:
                 raise RecordError(f"no delimiter within {longest} bytes", offset=longest)
-            yield stream.take(there)
+            yield stream.record(there)
             return
-        yield stream.take(end - stream.place)
+        record = stream.record(end - stream.place)
         stream.place += len(delimiter)
+        yield record
 
 
 def delimiter_bytes(text: str, page: CodePage) -> bytes:

@@ -200,7 +200,9 @@ class RecordCodec:
                 number += 1
                 yield value
         except RecordError as exc:
-            exc.record, exc.position = number + 1, stream.position
+            exc.record = number + 1
+            if exc.position < 0:
+                exc.position = stream.position
             raise
 
     def _walk(self, stream: Stream) -> Iterator[Any]:
@@ -214,15 +216,13 @@ class RecordCodec:
         return records(stream, self.options.record_format, self.longest, self.page, self._length_of)
 
     def _framed(self, stream: Stream) -> Iterator[Any]:
-        start = stream.position
         for record in self._records(stream):
             try:
                 value = self._decoded(record)[0]
-            except RecordError:
-                stream.place -= stream.position - start  # the fault is the record's: point at its start
+            except RecordError as exc:
+                exc.position = stream.began  # the fault is the record's: point at its start
                 raise
             yield value
-            start = stream.position
 
     def only(self, source: Source) -> bytes:
         """The bytes of the single record that a source holds, without its framing. Raises RecordError."""

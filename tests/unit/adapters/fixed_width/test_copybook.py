@@ -70,13 +70,13 @@ def test_fixed_format() -> None:
         "000700-        AME   PIC 9(4)   *> and a remark\n"
         "000800              COMP.\n"
         "000900     EJECT\n"
-        "           05  QUOTED PIC X(80) VALUE 'one literal that is longer than th\n"
-        "      -    'e rest of its line'.\n"
+        "           05  QUOTED PIC X(80) VALUE 'one literal that is longer than t\n"
+        "      -    'he rest of its line'.\n"
     )
     assert places(layout) == {"REC": (0, 85), "FIRST-ONE": (0, 3), "LONG-NAME": (3, 2), "QUOTED": (5, 80)}
     value = item(layout, "QUOTED").value
     assert value
-    assert value.text == "one literal that is longer than th" + "e rest of its line"
+    assert value.text == "one literal that is longer than t" + "he rest of its line"
 
 
 @pytest.mark.parametrize(
