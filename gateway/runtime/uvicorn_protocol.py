@@ -106,6 +106,11 @@ class BoundedProtocol(HttpToolsProtocol):
         scope = cast(Scope, self.scope)
         scope["method"] = method = self.parser.get_method().decode("ascii")
         scope["http_version"] = version
+        # httptools lets any version pass, and chunks in HTTP/1.0, which RFC 9112 §6.1 calls faulty framing
+        if version not in ("1.0", "1.1") or (
+            version == "1.0" and any(n == b"transfer-encoding" for n, _ in self.headers)
+        ):
+            raise RefusedHeadError
         scope["extensions"] = self.extensions or {}
         if method == "CONNECT":
             self.refusal = (501, "request.connect", "CONNECT is not offered.")
