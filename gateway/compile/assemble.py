@@ -7,16 +7,15 @@ drops inherited authenticators and whatever needs a caller; global policies alwa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 from gateway.api.config import PolicyBlock
-from gateway.api.policy import CheckContext, Level, Need, PolicySpec, Slot
+from gateway.api.policy import CheckContext, Level, Need, Slot
 from gateway.api.settings.route import AuthConfig, RouteConfig
 from gateway.compile.available import AUTHENTICATORS, POLICIES
 from gateway.compile.decode.blocks import Remarks, complain
 from gateway.compile.decode.errors import Keys
-from gateway.compile.decode.policies import ALWAYS_ON, AUTH, PolicySet, PolicyUnit
+from gateway.compile.decode.policies import ALWAYS_ON, AUTH, PolicyUnit, has_field, unit_of
 from gateway.compile.decode.units import FileUnit, RouteUnit
 from gateway.compile.finding import listed, suggestion
 from gateway.compile.plan import Place, PolicyPlan, RoutePlan
@@ -28,36 +27,23 @@ NOT_CALLERS = POLICIES - AUTHENTICATORS
 NEEDS_CALLER = (Slot.LIMIT, Slot.AUTHORIZE)
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """A policy instance that applies to a route, and where it comes from."""
-
-    unit: PolicyUnit
-    level: Level
-    spec: PolicySpec
-
-    def plan(self) -> PolicyPlan:
-        unit = self.unit
-        name = f"global-{unit.name}" if self.level is Level.GLOBAL else unit.name
-        return PolicyPlan(unit.policy, name, self.level, unit.config, unit.place)
-
-
 class Assembly:
     """Makes plans of routes, one at a time, within one world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._specs = world.registry.policies
-        self._inherited: dict[str | None, Mapping[str, tuple[Applied, ...]]] = {}
+        self._implied_configs: dict[str, PolicyBlock] = {}
+        self._inherited: dict[str | None, Mapping[str, tuple[PolicyUnit, ...]]] = {}
 
     @cached_property
-    def everywhere(self) -> tuple[Applied, ...]:
+    def everywhere(self) -> tuple[PolicyUnit, ...]:
         """The global policies."""
-        return tuple(self._applied(self._world.main.global_policies, Level.GLOBAL))
+        return tuple(unit for units in self._world.main.global_policies.written.values() for unit in units)
 
     @cached_property
     def everywhere_plans(self) -> tuple[PolicyPlan, ...]:
-        return tuple(each.plan() for each in self.everywhere)
+        return tuple(unit.plan for unit in self.everywhere)
 
     def route(self, unit: FileUnit, route: RouteUnit, remarks: Remarks) -> RoutePlan | None:
         """The route's plan; None when it is wrong, which findings or remarks say."""
@@ -67,7 +53,7 @@ class Assembly:
         upstream = self._world.upstreams.get(config.upstream) if config.upstream else None
         self._check_target(route, config, remarks)
         inherited = {name: each for name, each in self._inherit(config.upstream).items() if self._survives(name, route)}
-        own = _by_name(self._applied(route.policies, Level.ROUTE))
+        own = route.policies.written
         authenticated = self._authentication(route, config, inherited, own, remarks)
         self._drop_what_needs_a_caller(route, inherited, own, authenticated, remarks)
         effective = [each for group in (*inherited.values(), *own.values()) for each in group]
@@ -78,30 +64,25 @@ class Assembly:
         self._check_shadow(route, effective, remarks)
         if route.match is None or (config.upstream and upstream is None) or (route.wants_adapter and not route.adapter):
             return None
-        policies = (*self.everywhere_plans, *(each.plan() for each in effective))
+        policies = (*self.everywhere_plans, *(each.plan for each in effective))
         fingerprint = self._fingerprint(route, upstream.block.digest if upstream else b"", effective, auth)
         return RoutePlan(route.name, fingerprint, config, policies, auth, route.adapter, route.place)
 
     def upstream_plans(self, upstream: Upstream) -> tuple[PolicyPlan, ...]:
         """What is written on an upstream itself."""
-        return tuple(each.plan() for each in self._applied(upstream.policies, Level.UPSTREAM))
+        return tuple(unit.plan for units in upstream.policies.written.values() for unit in units)
 
     # What applies
 
-    def _applied(self, policies: PolicySet, level: Level) -> Iterator[Applied]:
-        for name, units in policies.written.items():
-            for unit in units:
-                yield Applied(unit, level, self._specs[name])
-
-    def _inherit(self, upstream_name: str | None) -> Mapping[str, tuple[Applied, ...]]:
+    def _inherit(self, upstream_name: str | None) -> Mapping[str, tuple[PolicyUnit, ...]]:
         known = self._inherited.get(upstream_name)
         if known is None:
-            known = _by_name(self._applied(self._world.main.default_policies, Level.DEFAULTS))
+            known = self._world.main.default_policies.written
             upstream = self._world.upstreams.get(upstream_name) if upstream_name else None
             if upstream is not None:
                 replaced = upstream.policies.off | upstream.policies.broken
                 known = {name: each for name, each in known.items() if name not in replaced}
-                known.update(_by_name(self._applied(upstream.policies, Level.UPSTREAM)))
+                known.update(upstream.policies.written)
             self._inherited[upstream_name] = known
         return known
 
@@ -109,8 +90,8 @@ class Assembly:
         own = route.policies
         return name not in own.written and name not in own.off and name not in own.broken
 
-    def _implied(self, route: RouteUnit, effective: list[Applied], remarks: Remarks) -> Iterator[Applied]:
-        names = {each.unit.policy for each in effective} | route.policies.broken
+    def _implied(self, route: RouteUnit, effective: list[PolicyUnit], remarks: Remarks) -> Iterator[PolicyUnit]:
+        names = {each.plan.policy for each in effective} | route.policies.broken
         if ALWAYS_ON in self._specs and ALWAYS_ON not in names:
             yield self._default(ALWAYS_ON, route.place)
         if BODY_LIMIT not in names and BODY_LIMIT in self._specs and self._buffers(route, effective):
@@ -120,30 +101,28 @@ class Assembly:
             else:
                 yield self._default(BODY_LIMIT, route.place)
 
-    def _buffers(self, route: RouteUnit, effective: Iterable[Applied]) -> bool:
+    def _buffers(self, route: RouteUnit, effective: Iterable[PolicyUnit]) -> bool:
         return route.wants_adapter or any(
-            each.spec.request_body(each.unit.config) is Need.BUFFER for each in (*self.everywhere, *effective)
+            each.spec.request_body(each.plan.config) is Need.BUFFER for each in (*self.everywhere, *effective)
         )
 
-    def _default(self, policy: str, place: Place) -> Applied:
+    def _default(self, policy: str, place: Place) -> PolicyUnit:
         spec = self._specs[policy]
-        return Applied(PolicyUnit(policy, policy, spec.config(), (), place, policy.encode()), Level.DEFAULTS, spec)
+        config = self._implied_configs.get(policy) or self._implied_configs.setdefault(policy, spec.config())
+        return unit_of(spec, Level.DEFAULTS, config, (), place, policy.encode())
 
     def _fingerprint(
         self,
         route: RouteUnit,
         upstream: bytes,
-        effective: Iterable[Applied],
+        effective: Iterable[PolicyUnit],
         auth: tuple[str, tuple[str, ...]] | None,
     ) -> bytes:
         world = self._world
         parts = [world.base, route.digest, upstream, world.grants.get(route.name, b""), repr(auth).encode()]
         for each in (*self.everywhere, *effective):
-            # the level is part of a policy's state's identity
-            parts.append(each.level.value.encode() + each.unit.digest)
-            for name in issuers_of(each.unit.config):
-                if name in world.issuers:
-                    parts.append(world.issuers[name].digest)
+            parts.append(each.digest)
+            parts += [world.issuers[name].digest for name in each.issuers if name in world.issuers]
         return mixed(*parts)
 
     # What does not go together
@@ -168,8 +147,8 @@ class Assembly:
         self,
         route: RouteUnit,
         config: RouteConfig,
-        inherited: dict[str, tuple[Applied, ...]],
-        own: dict[str, tuple[Applied, ...]],
+        inherited: dict[str, tuple[PolicyUnit, ...]],
+        own: Mapping[str, tuple[PolicyUnit, ...]],
         remarks: Remarks,
     ) -> bool:
         """Drops inherited authenticators of a public route. Returns whether the route knows its callers."""
@@ -196,30 +175,30 @@ class Assembly:
     def _drop_what_needs_a_caller(
         self,
         route: RouteUnit,
-        inherited: dict[str, tuple[Applied, ...]],
-        own: dict[str, tuple[Applied, ...]],
+        inherited: dict[str, tuple[PolicyUnit, ...]],
+        own: Mapping[str, tuple[PolicyUnit, ...]],
         authenticated: bool,
         remarks: Remarks,
     ) -> None:
         if authenticated:
             return
         for name, group in list(inherited.items()):
-            inherited[name] = tuple(each for each in group if each.spec.slot(each.unit.config) not in NEEDS_CALLER)
+            inherited[name] = tuple(each for each in group if each.slot not in NEEDS_CALLER)
         for group in own.values():
             for each in group:
-                if each.spec.slot(each.unit.config) in NEEDS_CALLER:
-                    what = f"{each.unit.policy} as written here needs to know the caller, and the route has no authenticator"
+                if each.slot in NEEDS_CALLER:
+                    what = f"{each.plan.policy} as written here needs to know the caller, and the route has no authenticator"
                     hint = (
                         "; write `per: ip`, `per: route` or `per: header:NAME`"
-                        if hasattr(each.unit.config, "per")
+                        if hasattr(each.plan.config, "per")
                         else ""
                     )
-                    remarks.add(each.unit.keys, what + hint)
+                    remarks.add(each.keys, what + hint)
 
     def _auth(
-        self, route: RouteUnit, effective: Iterable[Applied], remarks: Remarks
+        self, route: RouteUnit, effective: Iterable[PolicyUnit], remarks: Remarks
     ) -> tuple[str, tuple[str, ...]] | None:
-        authenticators = list(dict.fromkeys(each.unit.policy for each in effective if each.spec.authenticator))
+        authenticators = list(dict.fromkeys(each.plan.policy for each in effective if each.spec.authenticator))
         written = route.policies.auth
         at: Keys = (*route.keys, "policies", AUTH)
         auth = written or self._world.main.default_policies.auth
@@ -241,17 +220,17 @@ class Assembly:
             )
         return ("any" if auth.any else "all", _names(auth))
 
-    def _check_names(self, effective: Iterable[Applied], route: RouteUnit, remarks: Remarks) -> None:
-        seen: dict[tuple[str, str], Applied] = {}
+    def _check_names(self, effective: Iterable[PolicyUnit], route: RouteUnit, remarks: Remarks) -> None:
+        seen: dict[tuple[str, str], PolicyUnit] = {}
         for each in effective:
-            first = seen.setdefault((each.unit.policy, each.unit.name), each)
+            first = seen.setdefault((each.plan.policy, each.plan.name), each)
             if first is not each:
-                what = f"two of {each.unit.policy} are called '{each.unit.name}'; give each a `name`; first at {first.unit.place}"
-                remarks.add(each.unit.keys if each.level is Level.ROUTE else route.keys, what)
+                what = f"two of {each.plan.policy} are called '{each.plan.name}'; give each a `name`; first at {first.plan.place}"
+                remarks.add(each.keys if each.plan.level is Level.ROUTE else route.keys, what)
 
     def _check_own(
         self,
-        own: Mapping[str, tuple[Applied, ...]],
+        own: Mapping[str, tuple[PolicyUnit, ...]],
         config: RouteConfig,
         unit: FileUnit,
         authenticated: bool,
@@ -261,16 +240,14 @@ class Assembly:
         context = CheckContext(Level.ROUTE, config, world.issuers_decoded, world.tiers, None, authenticated)
         for group in own.values():
             for each in group:
-                check_unit(world, each.unit, each.spec, context, remarks)
+                check_unit(world, each, context, remarks)
 
-    def _check_shadow(self, route: RouteUnit, effective: Iterable[Applied], remarks: Remarks) -> None:
-        shadowed = [each for each in effective if each.spec.authenticator and each.unit.config.mode == "shadow"]
+    def _check_shadow(self, route: RouteUnit, effective: Iterable[PolicyUnit], remarks: Remarks) -> None:
+        shadowed = [each for each in effective if each.spec.authenticator and each.plan.config.mode == "shadow"]
         if not shadowed:
             return
         enforced = [
-            each.unit.policy
-            for each in effective
-            if each.unit.config.mode == "enforce" and each.spec.slot(each.unit.config) is Slot.AUTHORIZE
+            each.plan.policy for each in effective if each.plan.config.mode == "enforce" and each.slot is Slot.AUTHORIZE
         ]
         if route.name in self._world.grants:
             enforced.append("roles")
@@ -279,43 +256,22 @@ class Assembly:
             remarks.add((*route.keys, "policies"), what, at_key=True)
 
 
-def check_unit(world: World, unit: PolicyUnit, spec: PolicySpec, context: CheckContext, remarks: Remarks) -> None:
+def check_unit(world: World, unit: PolicyUnit, context: CheckContext, remarks: Remarks) -> None:
     """What one policy instance refers to, and what its own spec says of it."""
-    for name in issuers_of(unit.config):
+    for name in unit.issuers:
         if name not in world.issuers:
             what = f"there is no issuer '{name}'{suggestion(name, world.issuers)}"
             remarks.add((*unit.keys, "issuer"), what)
-    store: object = unit.config.store if _has_field(type(unit.config), "store") else None  # type: ignore[attr-defined]
+    store: object = unit.plan.config.store if has_field(type(unit.plan.config), "store") else None  # type: ignore[attr-defined]
     if isinstance(store, str):
         check_store(world, store, (*unit.keys, "store"), remarks)
-    for complaint in spec.check(unit.config, context):
+    for complaint in unit.spec.check(unit.plan.config, context):
         complain(remarks, unit.keys, complaint)
 
 
 def check_store(world: World, store: str, keys: Keys, remarks: Remarks) -> None:
     if store not in world.store_names and store != "memory" and "://" not in store and store != "sqlite":
         remarks.add(keys, f"there is no store '{store}'{suggestion(store, world.store_names)}")
-
-
-def issuers_of(config: PolicyBlock) -> tuple[str, ...]:
-    """The issuers that a policy block refers to: by contract, in a field called `issuer`."""
-    if not _has_field(type(config), "issuer"):
-        return ()
-    issuer: str | tuple[str, ...] | None = config.issuer  # type: ignore[attr-defined]  # as was just seen
-    return (issuer,) if isinstance(issuer, str) else tuple(issuer or ())
-
-
-@cache
-def _has_field(model: type[PolicyBlock], name: str) -> bool:
-    """hasattr() on a pydantic model costs 4 µs where the answer is no."""
-    return name in model.model_fields
-
-
-def _by_name(applied: Iterable[Applied]) -> dict[str, tuple[Applied, ...]]:
-    groups: dict[str, tuple[Applied, ...]] = {}
-    for each in applied:
-        groups[each.unit.policy] = (*groups.get(each.unit.policy, ()), each)
-    return groups
 
 
 def _names(auth: AuthConfig) -> tuple[str, ...]:

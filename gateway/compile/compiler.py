@@ -125,15 +125,15 @@ class Compiler:
         world = World(units, self._registry, notes)
         findings = [finding for unit in units for finding in unit.findings]
         assembly = Assembly(world)
-        routes, route_findings = _routes(world, assembly)
+        routes, facts, route_findings = _routes(world, assembly)
         consumers, consumer_findings = _consumers(world)
         findings += [*route_findings, *consumer_findings]
         unmatched = assembly.everywhere_plans
         checks.check_names(world)
-        checks.check_routes(world, routes)
+        checks.check_routes(world, facts)
         checks.check_identities(world, consumers)
-        checks.check_tiers(world, routes.values(), unmatched, consumers)
-        checks.check_unused(world, routes.values(), consumers)
+        checks.check_tiers(world, facts, unmatched, consumers)
+        checks.check_unused(world, facts, consumers)
         findings += notes.findings()
         if world.settings is None:
             return None, findings
@@ -156,9 +156,10 @@ def _upstream_defaults(main: FileUnit) -> Mapping[str, Any]:
     return written
 
 
-def _routes(world: World, assembly: Assembly) -> tuple[dict[str, RoutePlan], list[Finding]]:
+def _routes(world: World, assembly: Assembly) -> tuple[dict[str, RoutePlan], checks.Facts, list[Finding]]:
     """Plans of all routes, file by file: a file's are kept while neither it nor what its routes depend on changes."""
     context = world.route_context
+    everything = checks.Facts()
     made: dict[tuple[str, str], RoutePlan] = {}
     findings: list[Finding] = []
     for unit in world.units:
@@ -166,12 +167,13 @@ def _routes(world: World, assembly: Assembly) -> tuple[dict[str, RoutePlan], lis
         if kept is None or kept[0] != context:
             remarks = Remarks(unit.file)
             plans = [plan for route in unit.routes if (plan := assembly.route(unit, route, remarks)) is not None]
-            kept = unit.kept["routes"] = (context, (plans, remarks.findings()))
-        plans, remarked = kept[1]
+            kept = unit.kept["routes"] = (context, (plans, checks.facts_of(plans), remarks.findings()))
+        plans, facts, remarked = kept[1]
+        everything.add(facts)
         findings += remarked
         made.update({(unit.file.name, plan.name): plan for plan in plans})
     ordered = ((unit.file.name, route.name) for unit, route in world.routes)
-    return {key[1]: made[key] for key in ordered if key in made}, findings
+    return {key[1]: made[key] for key in ordered if key in made}, everything, findings
 
 
 def _consumers(world: World) -> tuple[dict[str, ConsumerPlan], list[Finding]]:

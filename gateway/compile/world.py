@@ -188,6 +188,6 @@ class World:
 
     def _upstream_context(self, upstream: Upstream) -> bytes:
         units = [unit for each in upstream.policies.written.values() for unit in each]
-        policies = [part for unit in units for part in (str(unit.place).encode(), unit.digest)]
+        policies = [part for unit in units for part in (str(unit.plan.place).encode(), unit.digest)]
         off = ",".join(sorted(upstream.policies.off | upstream.policies.broken)).encode()
         return mixed(upstream.block.digest, off, *policies)

@@ -43,8 +43,8 @@ def _check_policies(world: World, policies: PolicySet, level: Level, notes: Rema
     context = CheckContext(level, None, world.issuers_decoded, world.tiers, None, authenticated=False)
     for name, units in policies.written.items():
         for unit in units:
-            check_unit(world, unit, world.registry.policies[name], context, notes)
-        if len({unit.name for unit in units}) < len(units):
+            check_unit(world, unit, context, notes)
+        if len({unit.plan.name for unit in units}) < len(units):
             notes.add(units[-1].keys, f"two of {name} have the same name; give each a `name` of its own")
 
 

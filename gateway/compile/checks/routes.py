@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from gateway.api.config import format_duration
-from gateway.compile.decode.policies import ALWAYS_ON
-from gateway.compile.plan import RoutePlan
+from gateway.compile.checks.facts import Facts
 from gateway.compile.world import World
 from gateway.routing.conflicts import conflicts
 
 
-def check_routes(world: World, plans: Mapping[str, RoutePlan]) -> None:
+def check_routes(world: World, facts: Facts) -> None:
     if not world.routes:
         world.notes.on(world.main).add((), "no routes: every request is answered with 404", "warning")
     matches = ((route.match, (unit, route)) for unit, route in world.routes if route.match is not None)
@@ -21,21 +18,12 @@ def check_routes(world: World, plans: Mapping[str, RoutePlan]) -> None:
             "give one of them a `priority`"
         )
         world.notes.on(unit).add((*second.keys, "match"), what, at_key=True)
-    _check_timeouts(world, plans)
+    _check_timeouts(world, facts)
 
 
-def _check_timeouts(world: World, plans: Mapping[str, RoutePlan]) -> None:
+def _check_timeouts(world: World, facts: Facts) -> None:
     """An upstream that may take longer than any of its routes lets it is a mistake more often than not."""
-    longest: dict[str, float] = {}
-    for plan in plans.values():
-        name = plan.config.upstream
-        if name is not None:
-            total = next(
-                (getattr(each.config, "total", None) for each in plan.policies if each.policy == ALWAYS_ON), None
-            )
-            if total is not None:
-                longest[name] = max(longest.get(name, 0.0), total)
-    for name, total in longest.items():
+    for name, total in facts.longest.items():
         upstream = world.upstreams[name]
         config = upstream.block.config
         if config is not None and config.timeout.first_byte > total:

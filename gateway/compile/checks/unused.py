@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from gateway.compile.assemble import issuers_of
-from gateway.compile.plan import ConsumerPlan, RoutePlan
+from gateway.compile.checks.facts import Facts
+from gateway.compile.plan import ConsumerPlan
 from gateway.compile.source.yaml12 import WITH_LIBYAML
 from gateway.compile.world import World
 
 
-def check_unused(world: World, routes: Iterable[RoutePlan], consumers: Mapping[str, ConsumerPlan]) -> None:
+def check_unused(world: World, facts: Facts, consumers: Mapping[str, ConsumerPlan]) -> None:
     notes = world.notes.on(world.main)
     upstreams: set[str] = {route.config.upstream for _, route in world.routes if route.config and route.config.upstream}
-    issuers = {name for route in routes for each in route.policies for name in issuers_of(each.config)}
     tiers = {plan.consumer.tier for plan in consumers.values()}
     tiers |= {issuer.config.tier for issuer in world.issuers.values() if issuer.config and issuer.config.tier}
     for name, upstream in world.upstreams.items():
@@ -22,7 +21,7 @@ def check_unused(world: World, routes: Iterable[RoutePlan], consumers: Mapping[s
                 upstream.block.keys, "no route uses this upstream", "warning", at_key=True
             )
     for name, issuer in world.issuers.items():
-        if name not in issuers:
+        if name not in facts.issuers:
             notes.add(issuer.keys, "no route accepts tokens of this issuer", "warning", at_key=True)
         elif name in world.open_by_default:
             what = "no consumer names this issuer, so all its clients pass; write `unknown_consumer: allow` or `refuse`"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from gateway.api.config import PolicyBlock, is_off
-from gateway.api.policy import Level, PolicySpec
+from gateway.api.policy import Level, PolicySpec, Slot
 from gateway.api.settings.route import AuthConfig
 from gateway.compile import available
 from gateway.compile.decode.blocks import Remarks, decode, digest_of
 from gateway.compile.decode.errors import Keys
 from gateway.compile.finding import listed, suggestion
-from gateway.compile.plan import Place
+from gateway.compile.plan import Place, PolicyPlan
 from gateway.compile.registry import Registry
 
 AUTH = "auth"  # stands among the policies, but says how they go together
@@ -21,13 +22,13 @@ ALWAYS_ON = "timeout"  # in force with its defaults where nothing is written
 
 @dataclass(frozen=True, slots=True)
 class PolicyUnit:
-    """One policy instance, as written."""
+    """One policy instance, as written, with what is asked of it again and again."""
 
-    policy: str
-    name: str
-    config: PolicyBlock
+    plan: PolicyPlan
+    spec: PolicySpec
+    slot: Slot
+    issuers: tuple[str, ...]  # that it refers to
     keys: Keys
-    place: Place
     digest: bytes
 
 
@@ -72,11 +73,11 @@ def decode_policies(raw: object, at: Keys, level: Level, registry: Registry, rem
                 remarks.add(keys, "there is nothing here that `off` could take away; leave it out", "warning")
             off.add(name)
         else:
-            units = _units(spec, block, keys, remarks)
-            if units:
-                written[name] = units
-            if units is None or not units:
+            units = _units(spec, level, block, keys, remarks)
+            if units is None:
                 broken.add(name)
+            else:
+                written[name] = units
     return PolicySet(written, frozenset(off), frozenset(broken), auth, at)
 
 
@@ -98,10 +99,12 @@ def _unusable(name: str, spec: PolicySpec | None, level: Level, registry: Regist
     return ""
 
 
-def _units(spec: PolicySpec, block: object, keys: Keys, remarks: Remarks) -> tuple[PolicyUnit, ...] | None:
+def _units(
+    spec: PolicySpec, level: Level, block: object, keys: Keys, remarks: Remarks
+) -> tuple[PolicyUnit, ...] | None:
     """The instances, None when one of them is wrong."""
     if not isinstance(block, list):
-        unit = _unit(spec, block, keys, remarks)
+        unit = _unit(spec, level, block, keys, remarks)
         return None if unit is None else (unit,)
     if not spec.repeatable:
         remarks.add(keys, f"{spec.name} is written once here; only some policies take a list")
@@ -109,11 +112,11 @@ def _units(spec: PolicySpec, block: object, keys: Keys, remarks: Remarks) -> tup
     if not block:
         remarks.add(keys, f"nothing is in it; write `{spec.name}: off` to go without")
         return None
-    units = [_unit(spec, item, (*keys, index), remarks) for index, item in enumerate(block)]
+    units = [_unit(spec, level, item, (*keys, index), remarks) for index, item in enumerate(block)]
     return None if None in units else tuple(unit for unit in units if unit is not None)
 
 
-def _unit(spec: PolicySpec, block: object, keys: Keys, remarks: Remarks) -> PolicyUnit | None:
+def _unit(spec: PolicySpec, level: Level, block: object, keys: Keys, remarks: Remarks) -> PolicyUnit | None:
     if block is None:
         remarks.add(keys, "nothing is written here; write {} to take the defaults, or off")
         return None
@@ -124,8 +127,29 @@ def _unit(spec: PolicySpec, block: object, keys: Keys, remarks: Remarks) -> Poli
     config = decode(spec.config, block, remarks, keys)
     if config is None:
         return None
-    name = config.name or (spec.default_name(config) if spec.default_name else spec.name)
     line, column = file.marks.get(keys) or file.marks.get(keys[:-1], (1, 1))
-    return PolicyUnit(
-        spec.name, name, config, keys, Place(file.name, line, column), digest_of(block, file.references.files)
-    )
+    digest = digest_of(block, file.references.files)
+    return unit_of(spec, level, config, keys, Place(file.name, line, column), digest)
+
+
+def unit_of(spec: PolicySpec, level: Level, config: PolicyBlock, keys: Keys, place: Place, digest: bytes) -> PolicyUnit:
+    name = config.name or (spec.default_name(config) if spec.default_name else spec.name)
+    if level is Level.GLOBAL:
+        name = f"global-{name}"
+    plan = PolicyPlan(spec.name, name, level, config, place)
+    # the level is part of the identity of a policy's state
+    return PolicyUnit(plan, spec, spec.slot(config), issuers_of(config), keys, level.value.encode() + digest)
+
+
+def issuers_of(config: PolicyBlock) -> tuple[str, ...]:
+    """The issuers that a policy block refers to: by contract, in a field called `issuer`."""
+    if not has_field(type(config), "issuer"):
+        return ()
+    issuer: str | tuple[str, ...] | None = config.issuer  # type: ignore[attr-defined]  # as was just seen
+    return (issuer,) if isinstance(issuer, str) else tuple(issuer or ())
+
+
+@cache
+def has_field(model: type[PolicyBlock], name: str) -> bool:
+    """hasattr() on a pydantic model costs 4 µs where the answer is no."""
+    return name in model.model_fields
