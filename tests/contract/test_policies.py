@@ -19,7 +19,6 @@ from gateway.api.errors import Cause, ClientGone, UpstreamError
 from gateway.api.exchange import Outcome
 from gateway.api.messages import Headers, Response
 from gateway.api.policy import Authenticator, Gate, Layer, Level, Observer, PolicySpec, Slot
-from gateway.api.ports import Tally
 from gateway.api.settings.issuer import IssuerConfig
 from gateway.compile.chain import Step, authorization, fold
 from gateway.compile.registry import installed
@@ -69,9 +68,9 @@ def chain_of(spec: PolicySpec, scope: FakeScope, answer):
     for config in example(spec):
         built = spec.build(config, scope)
         for one in built if isinstance(built, Sequence) else (built,):
-            steps.append(Step(spec.slot(config), spec.name, one, scope.shadow, Tally(), spec.merge))
+            steps.append(Step(spec.slot(config), spec.name, one, scope.shadow, spec.merge))
             if isinstance(one, Authenticator):
-                steps.append(Step(Slot.AUTHORIZE, spec.name, authorization(one), scope.shadow, Tally()))
+                steps.append(Step(Slot.AUTHORIZE, spec.name, authorization(one), scope.shadow))
 
     async def terminal(exchange):
         if isinstance(answer, BaseException):
