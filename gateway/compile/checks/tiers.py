@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from gateway.api.settings.consumer import LimitFigures
 from gateway.compile.checks.facts import Facts, from_tier, policy_of
+from gateway.compile.decode.blocks import Remarks
+from gateway.compile.decode.errors import Keys
 from gateway.compile.plan import ConsumerPlan, PolicyPlan
 from gateway.compile.world import World
 
@@ -17,10 +20,18 @@ def check_tiers(
         _check_rates(world, facts.rated, consumers)
     notes = world.notes.on(world.main)
     for name, tier in world.tiers.items():
-        for figure in ("rate", "quota", "concurrency"):
-            if getattr(tier, figure) is not None and figure not in applied:
-                what = f"no route applies this figure; a route does with `{policy_of(figure)}: {{per: consumer}}`"
-                notes.add(("tiers", name, figure), what, "warning", at_key=True)
+        _unapplied(tier, applied, notes, ("tiers", name))
+    for owned in world.consumers.values():
+        config = owned.block.config
+        if config is not None and config.limits.model_fields_set:
+            _unapplied(config.limits, applied, world.notes.on(owned.unit), (*owned.block.keys, "limits"))
+
+
+def _unapplied(figures: LimitFigures, applied: set[str], notes: Remarks, at: Keys) -> None:
+    for figure in ("rate", "quota", "concurrency"):
+        if getattr(figures, figure) is not None and figure not in applied:
+            what = f"no route applies this figure; a route does with `{policy_of(figure)}: {{per: consumer}}`"
+            notes.add((*at, figure), what, "warning", at_key=True)
 
 
 def _check_rates(world: World, issuers: Iterable[str], consumers: Mapping[str, ConsumerPlan]) -> None:
