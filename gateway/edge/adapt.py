@@ -35,7 +35,10 @@ class Adapt:
         return await _run(adapter.offload_bytes, len(reply.body), partial(adapter.decode, exchange, reply))
 
     async def _send(self, exchange: Exchange, encoded: Encoded) -> Reply:
-        headers = Headers(field for field in exchange.request.headers if field[0] not in _OF_THE_BODY)
+        own = {name for name, _ in encoded.headers}  # a caller's own SOAPAction must not stand beside the adapter's
+        headers = Headers(
+            field for field in exchange.request.headers if field[0] not in _OF_THE_BODY and field[0] not in own
+        )
         headers.add(b"content-type", encoded.content_type)
         headers.extend(encoded.headers)
         target = encoded.target if encoded.target is not None else self._forward.target(exchange)
@@ -53,6 +56,7 @@ _OF_THE_BODY = frozenset(
         b"digest",
         b"accept",
         b"accept-encoding",
+        b"soapaction",  # SOAP 1.1 §6.1.1; servers that speak 1.2 look at it too
     )
 )
 

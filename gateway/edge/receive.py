@@ -61,7 +61,7 @@ class Receiver:
             peer,
             None,
         )
-        return ServedExchange(snapshot, request, self._ids.new(), now, receive)
+        return ServedExchange.of(snapshot, request, self._ids.new(), now, receive)
 
     def settle(self, exchange: ServedExchange, scope: Mapping[str, Any], snapshot: Snapshot) -> None:
         """Fill in host, path, client and body. Raises RequestRefused: 400, 405, 431, 501."""

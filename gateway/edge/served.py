@@ -16,31 +16,37 @@ class ServedExchange(Exchange):
     A watcher for each request would cost 3 to 7 µs: there is one only for calls that wait and for answers that stream.
     """
 
-    __slots__ = ("_abort", "_watched", "receive")
+    __slots__ = ("abort", "receive", "watched")
 
-    def __init__(
-        self, snapshot: SnapshotView, request: Request, request_id: str, started: float, receive: Receive
-    ) -> None:
-        super().__init__(snapshot, request, request_id, started)
-        self.receive = receive
-        self._abort: Abort | None = None
-        self._watched = False
+    receive: Receive
+    abort: Abort | None
+    watched: bool
+
+    @classmethod
+    def of(
+        cls, snapshot: SnapshotView, request: Request, request_id: str, started: float, receive: Receive
+    ) -> ServedExchange:
+        exchange = cls(snapshot, request, request_id, started)  # an __init__ that calls its parent's costs 0.2 µs more
+        exchange.receive = receive
+        exchange.abort = None
+        exchange.watched = False
+        return exchange
 
     def on_slow(self, abort: Abort) -> None:
-        self._abort = abort
+        self.abort = abort
         body = self.request.body
         # while the request's body is still arriving its reader notices a lost caller itself
-        if not self._watched and not (isinstance(body, RequestBody) and not body.ended):
-            self._watched = True
+        if not self.watched and not (isinstance(body, RequestBody) and not body.ended):
+            self.watched = True
             self.on_close(asyncio.get_running_loop().create_task(self._watch()).cancel)
 
     async def _watch(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
             pass
         self.client_gone = True
-        if self._abort is not None:
-            self._abort(ClientGone())
+        if self.abort is not None:
+            self.abort(ClientGone())
 
     def forget(self) -> None:
         """Drop what refers back to the exchange: left alone, each would wait for the garbage collector (5 µs a request)."""
-        self._abort = self.request.body = None
+        self.abort = self.request.body = None

@@ -74,7 +74,9 @@ class RouteMetrics:
 
     def observe(self, method: str, status: int, tier: str, seconds: float) -> None:
         self.requests[method if method in METHODS else "other", status, tier] += 1
-        self.seconds.observe(seconds)
+        histogram = self.seconds  # its observe(), without the call
+        histogram.counts[bisect_left(BOUNDS, seconds)] += 1
+        histogram.total += seconds
 
 
 Value = float | tuple[list[int], float]
