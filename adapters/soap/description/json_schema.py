@@ -84,6 +84,8 @@ class JsonSchemas:
         made = self._type(element.type)
         if element.doc:
             made = {**made, "description": element.doc}
+        if element.binary and "contentEncoding" in made:
+            made = {**made, "contentMediaType": element.binary}
         if element.fixed is not None and isinstance(element.type, SimpleType):
             made = {"const": element.fixed, **made}
         return {"anyOf": [made, *self._nil(element.type)]} if element.nillable else made

@@ -121,7 +121,7 @@ class Element:
     place: Place = Place()
     doc: str = ""
     substitutes: list[Element] = field(default_factory=list)
-    binary: str = ""  # xmime:expectedContentTypes: this content wants to travel as an attachment
+    binary: str = ""  # xmime:expectedContentTypes: what the octets are
 
     def candidates(self) -> Iterator[Element]:
         """The declarations that may stand where this one is named (XSD 1.0 part 1 §3.3.6)."""

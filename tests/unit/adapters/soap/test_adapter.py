@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ import yaml
 
 import adapters.soap
 from gateway.api.config import Secret
+from gateway.api.errors import BadReply
+from gateway.api.exchange import Exchange
+from gateway.api.messages import Headers, Response
+from gateway.edge.adapt import Adapt
 
 from .calls import S12, XML, answered, built, complaints, envelope, exchange_of, json_of, problem_of, refused, sent
 
@@ -415,3 +420,23 @@ def test_addressing_relates_the_answer_to_the_request() -> None:
     other = envelope(GOOD, f"<w:RelatesTo {wsa}>urn:uuid:another</w:RelatesTo>")
     assert answered(codec, mine, exchange=exchange).status == 200
     assert problem_of(answered(codec, other, exchange=exchange))["where"] == "RelatesTo"
+
+
+def test_a_callers_own_soapaction_never_reaches_the_backend() -> None:
+    seen: list[Headers] = []
+
+    class Forward:
+        def target(self, exchange: Exchange) -> bytes:
+            return b"/"
+
+        async def call(self, exchange: Exchange, method: str, target: bytes, headers: Headers, body: bytes) -> Response:
+            seen.append(headers)
+            return Response(202, Headers(), b"")
+
+    for port in ("Orders11", "Orders12"):
+        codec = built(wsdl=ORDERS, operation="GetOrder", port=port)
+        exchange = exchange_of("GET", "/?number=1", [("soapaction", '"urn:evil"'), ("x-other", "kept")])
+        with pytest.raises(BadReply):
+            asyncio.run(Adapt(codec, Forward())(exchange))  # type: ignore[arg-type]  # all of Forward that is called
+    assert [headers.get_all(b"soapaction") for headers in seen] == [[b'"urn:example:orders#GetOrder"'], []]
+    assert all(headers.get(b"x-other") == b"kept" for headers in seen)
