@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from functools import partial
 from math import inf
 from typing import Protocol, cast
 
@@ -141,6 +142,12 @@ class Connection(asyncio.Protocol):
         elif body is not None:
             body.end(error=error)
 
+    def _fail_call(self, answer: asyncio.Future[Response], error: Exception) -> None:
+        """fail(), unless that call and its body have ended; the connection may be serving another by now."""
+        streams = self._body is not None and not answer.cancelled() and answer.exception() is None
+        if self._answer is answer or (streams and answer.result().body is self._body):
+            self.fail(error)
+
     def leave(self, answer: asyncio.Future[Response]) -> None:
         """The caller of the call left. Harmless when the answer, or the end of the call, came in the same turn."""
         if self._answer is answer:
@@ -187,7 +194,7 @@ class Connection(asyncio.Protocol):
         if now < self._limit:
             self.due = self._limit
             if on_slow is not None and self._answer is not None:
-                on_slow(self.fail)
+                on_slow(partial(self._fail_call, self._answer))
             return
         stage: Stage = "body" if self._body is not None else "head" if self._sending is None else "write"
         self.fail(self._error(Cause.TIMEOUT, stage, "no byte in time"))

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 import httptools
 import uvloop
 
-from gateway.api.messages import Headers, UpstreamRequest
+from gateway.api.messages import Abort, Headers, UpstreamRequest
 from gateway.api.settings.upstream import UpstreamConfig
 from gateway.upstream import Sweep, Upstream, wire
 
@@ -103,7 +103,7 @@ async def whole(port: int, requests: int) -> None:
         bare.append(protocol)
     upstream = Upstream("micro", UpstreamConfig.model_validate({"targets": [f"http://127.0.0.1:{port}"]}), Sweep(loop))
 
-    def slow() -> None:
+    def slow(abort: Abort) -> None:
         raise AssertionError("no call here takes 100 ms")
 
     async def call() -> None:

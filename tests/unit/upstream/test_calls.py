@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from gateway.api.errors import Cause, ClientGone, RequestRefused, UpstreamError
-from gateway.api.messages import Body, Headers, UpstreamRequest
+from gateway.api.messages import Abort, Body, Headers, UpstreamRequest
 from gateway.api.settings.upstream import UpstreamConfig
 from gateway.testing.upstream import Peer, ScriptedUpstream, answering, ok
 from gateway.upstream import Sweep, Upstream
@@ -167,6 +167,11 @@ def test_figures_are_divided_among_workers(play) -> None:
             request = UpstreamRequest("GET", b"/", Headers([(b"host", b"h")]))
             deadline = asyncio.get_running_loop().time() + 5
             await asyncio.gather(*(client.send(request, deadline) for _ in range(20)))
+            end = asyncio.get_running_loop().time() + 5
+            figures = client.statistics
+            while figures()[upstream.url]["idle"] < 3:
+                assert asyncio.get_running_loop().time() < end
+                await client.send(request, deadline)
             assert len(upstream.peers) == 3
 
     play(scene)
@@ -285,19 +290,21 @@ def test_an_answer_that_began_is_not_asked_for_again(play, caller_of) -> None:
 def test_bounds(play, caller_of) -> None:
     async def scene() -> None:
         async def script(peer: Peer) -> None:
-            raw = await peer.request()
+            while b"/ok" in (raw := await peer.request()):
+                await peer.send(ok())
             if b"/body" in raw:
                 await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe")
             await peer.gone()
 
         async with ScriptedUpstream(script) as upstream:
-            caller = caller_of(upstream.url, timeout={"first_byte": "200ms", "idle": "50ms"})
+            caller = caller_of(upstream.url, timeout={"first_byte": "400ms", "idle": "50ms", "connect": "5s"})
             slow: list[bytes] = []
-            error = await failure(caller.call(on_slow=lambda abort: slow.append(b"/")))
+            error = await failure(caller.call(on_slow=lambda _abort: slow.append(b"/")))
             assert (error.cause, error.stage, error.sent) == (Cause.TIMEOUT, "head", True)
             assert slow == [b"/"]
+            await caller.call(target=b"/ok")
             error = await failure(caller.call(within_s=0.03))
-            assert (error.cause, error.stage) == (Cause.TIMEOUT, "head")
+            assert (error.cause, error.stage, error.sent) == (Cause.TIMEOUT, "head", True)
             response = await caller.call(target=b"/body")
             assert isinstance(response.body, Body)
             assert await response.body.read() == b"he"
@@ -305,6 +312,34 @@ def test_bounds(play, caller_of) -> None:
             assert (error.cause, error.stage) == (Cause.TIMEOUT, "body")
             await caller.until(lambda: all(peer.ended.is_set() for peer in upstream.peers))
             assert caller.figures()["open"] == 0
+
+    play(scene)
+
+
+def test_an_order_to_end_a_call_never_ends_another(play, caller_of, read_whole) -> None:
+    async def scene() -> None:
+        go = asyncio.Event()
+
+        async def script(peer: Peer) -> None:
+            await peer.request()
+            await go.wait()
+            await peer.send(ok())
+            await peer.request()
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhe", b"re")
+            await peer.gone()
+
+        async with ScriptedUpstream(script) as upstream:
+            caller = caller_of(upstream.url)
+            orders: list[Abort] = []
+            first = asyncio.create_task(caller.call(on_slow=orders.append))
+            await caller.until(lambda: bool(orders))
+            go.set()
+            await first
+            second = await caller.call()
+            for order in orders:
+                order(ClientGone())
+            assert await read_whole(second) == b"here"
+            assert len(upstream.peers) == 1
 
     play(scene)
 

@@ -160,7 +160,7 @@ def test_a_useless_file_changes_nothing(play, caller_of, authority, ca, tmp_path
 
 def test_a_name_that_tls_cannot_ask_for(play, caller_of) -> None:
     async def scene() -> None:
-        with pytest.raises(ValueError, match="cannot ask for a server called '.bad'"):
+        with pytest.raises(ValueError, match="cannot ask for a server"):
             caller_of("https://127.0.0.1:1", tls={"server_name": ".bad"})
 
     play(scene)
