@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import Context, Decimal
+from decimal import ROUND_DOWN, Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Final
 
-_EXACT: Final = Context(prec=120)  # beyond any sum of digits that the checks below let through
+# Beyond the digits of any field; what has more is refused by the trap, never rounded.
+_EXACT: Final = Context(prec=120, traps=[Inexact, InvalidOperation, Overflow])
+_CUT: Final = Context(prec=200, rounding=ROUND_DOWN)
 multiply = _EXACT.multiply
 _WRITTEN = re.compile(r"[+-]?(\d{1,60}(\.\d{0,60})?|\.\d{1,60})([eE][+-]?\d{1,3})?", re.ASCII)
 _FARTHEST = 100  # powers of ten; the largest item has 38 digits, a float 76
@@ -51,33 +53,43 @@ def json_type(value: object) -> str:
 
 
 def scaled(value: object, scale: int) -> int:
-    """The integer that stands for `value` with `scale` decimal places. Raises Misfit when places would be lost."""
-    number = as_number(value)
-    if isinstance(number, int):
-        if scale >= 0:
-            return number * int(10**scale)
-        whole, rest = divmod(number, int(10**-scale))
-    else:
-        moved = _EXACT.scaleb(number, scale)
-        if moved and moved.adjusted() > 60:
+    """The integer that stands for `value` with `scale` decimal places. Raises Misfit when places would be lost.
+
+    Raises ArithmeticError for numbers with more digits than any field has.
+    """
+    if type(value) is Decimal:  # first: nearly every fraction comes so
+        moved = _EXACT.scaleb(value, scale)
+        if moved.adjusted() > 60:  # int() would write out every digit of 1e999999
             raise Misfit("the number does not fit")
         whole = int(moved)
-        rest = int(whole != moved)
+        if whole != moved:
+            raise _lost(scale)
+        return whole
+    number = as_number(value)
+    if not isinstance(number, int):
+        return scaled(number, scale)
+    if scale >= 0:
+        return number * int(10**scale)
+    whole, rest = divmod(number, int(10**-scale))
     if rest:
-        raise Misfit(
-            f"the number has more than {scale} decimal places"
-            if scale > 0
-            else "the number is not a multiple of the field's unit"
-            if scale
-            else "a whole number is expected"
-        )
+        raise _lost(scale)
     return whole
+
+
+def _lost(scale: int) -> Misfit:
+    if scale == 0:
+        return Misfit("a whole number is expected")
+    return Misfit(
+        f"the number has more than {scale} decimal places"
+        if scale > 0
+        else "the number is not a multiple of the field's unit"
+    )
 
 
 def truncated(value: object, scale: int, digits: int, signed: bool) -> int:
     """What MOVE would keep of `value`: low places and high digits are cut off, an unsigned field loses the sign."""
     number = as_number(value)
-    kept = abs(int(_EXACT.scaleb(Decimal(number), scale))) % int(10**digits)
+    kept = abs(int(_CUT.scaleb(Decimal(number), scale))) % int(10**digits)
     return -kept if signed and number < 0 else kept
 
 

@@ -132,6 +132,17 @@ def test_values_that_do_not_fit(clauses: str, options: dict[str, Any], value: An
     assert (caught.value.field, caught.value.offset, caught.value.pointer) == ("R.A", 0, "/a")
 
 
+@pytest.mark.parametrize(
+    "text", ["1." + "0" * 300 + "1", "0." + "0" * 90 + "1", "1e99", "1e-99", "9" * 300, "1e999999999", "1e-999999999"]
+)
+def test_numbers_of_any_length_are_never_rounded(text: str) -> None:
+    made = codec("PIC 9(3)V99")
+    for value in (D(text), loads(text.encode())):
+        with pytest.raises(RecordError) as caught:
+            made.encode({"a": value})
+        assert caught.value.pointer == "/a"
+
+
 def test_lenient_writing_cuts_as_move_does() -> None:
     made = record("01 R. 05 A PIC X(3). 05 B PIC 9(2). 05 C PIC S9V9 COMP-3. 05 D PIC X(2).", lenient=True)
     assert (
