@@ -28,10 +28,9 @@ async def worker_pids(gateway: Serving) -> set[int]:
     return {report["pid"] for report in await gateway.ops("/counters")}
 
 
-@pytest.mark.parametrize("server", SERVERS)
-def test_the_only_worker_dies_and_those_who_wait_are_answered(server: str, tmp_path: Path) -> None:
+def test_the_only_worker_dies_and_those_who_wait_are_answered(tmp_path: Path) -> None:
     async def play() -> None:
-        async with serving(tmp_path, server=server) as gateway:
+        async with serving(tmp_path) as gateway:
             (pid,) = await worker_pids(gateway)
             os.kill(pid, signal.SIGKILL)
             # nobody accepts now: the supervisor holds the listener, and the queue with it
@@ -98,14 +97,17 @@ def test_a_worker_that_cannot_be_started_is_tried_again_for_ever(tmp_path: Path)
     uvloop.run(play())
 
 
-def test_terminal_signals_are_the_supervisors_business(tmp_path: Path) -> None:
+def test_workers_obey_the_supervisor_alone(tmp_path: Path) -> None:
     async def play() -> None:
-        async with serving(tmp_path) as gateway:
-            (pid,) = await worker_pids(gateway)
-            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-                os.kill(pid, number)
+        async with serving(tmp_path, workers=2) as gateway:
+            pids = await worker_pids(gateway)
+            assert len(pids) == 2
+            assert sorted(await gateway.ops("/purge")) == sorted(["done", "everything", pid] for pid in pids)
+            for pid in pids:  # as a terminal does, which tells the whole group
+                for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+                    os.kill(pid, number)
             assert (await gateway.get("/")).endswith(b"ok")
-            assert await worker_pids(gateway) == {pid}
+            assert await worker_pids(gateway) == pids
 
     uvloop.run(play())
 
@@ -135,13 +137,3 @@ async def refused(port: int) -> None:
             except ConnectionResetError:
                 continue
             writer.close()
-
-
-def test_every_worker_counts_and_purges(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with serving(tmp_path, workers=2) as gateway:
-            pids = await worker_pids(gateway)
-            assert len(pids) == 2
-            assert sorted(await gateway.ops("/purge")) == sorted(["done", "everything", pid] for pid in pids)
-
-    uvloop.run(play())
