@@ -13,10 +13,12 @@ from gateway.api.config import PolicyBlock
 from gateway.api.policy import CheckContext, Level, Need, Slot
 from gateway.api.settings.route import AuthConfig, RouteConfig
 from gateway.compile.available import AUTHENTICATORS, POLICIES
-from gateway.compile.decode.blocks import Remarks, complain
+from gateway.compile.checks.one_route import check_instances, check_shadow, check_target
+from gateway.compile.checks.units import check_unit
+from gateway.compile.decode.blocks import Remarks
 from gateway.compile.decode.errors import Keys
 from gateway.compile.decode.policies import ALWAYS_ON, AUTH, PolicyUnit, has_field, unit_of
-from gateway.compile.decode.units import FileUnit, RouteUnit
+from gateway.compile.decode.units import RouteUnit
 from gateway.compile.finding import listed, suggestion
 from gateway.compile.plan import Place, PolicyPlan, RoutePlan
 from gateway.compile.world import Upstream, World, mixed
@@ -45,13 +47,13 @@ class Assembly:
     def everywhere_plans(self) -> tuple[PolicyPlan, ...]:
         return tuple(unit.plan for unit in self.everywhere)
 
-    def route(self, unit: FileUnit, route: RouteUnit, remarks: Remarks) -> RoutePlan | None:
+    def route(self, route: RouteUnit, remarks: Remarks) -> RoutePlan | None:
         """The route's plan; None when it is wrong, which findings or remarks say."""
         config = route.config
         if config is None:
             return None
         upstream = self._world.upstreams.get(config.upstream) if config.upstream else None
-        self._check_target(route, config, remarks)
+        check_target(self._world, route, config, remarks)
         inherited = {name: each for name, each in self._inherit(config.upstream).items() if self._survives(name, route)}
         own = route.policies.written
         authenticated = self._authentication(route, config, inherited, own, remarks)
@@ -59,9 +61,9 @@ class Assembly:
         effective = [each for group in (*inherited.values(), *own.values()) for each in group]
         effective += self._implied(route, effective, remarks)
         auth = self._auth(route, effective, remarks)
-        self._check_names(effective, route, remarks)
-        self._check_own(own, config, unit, authenticated, remarks)
-        self._check_shadow(route, effective, remarks)
+        check_instances(effective, route, remarks)
+        self._check_own(own, config, authenticated, remarks)
+        check_shadow(self._world, route, effective, remarks)
         if route.match is None or (config.upstream and upstream is None) or (route.wants_adapter and not route.adapter):
             return None
         policies = (*self.everywhere_plans, *(each.plan for each in effective))
@@ -127,22 +129,6 @@ class Assembly:
 
     # What does not go together
 
-    def _check_target(self, route: RouteUnit, config: RouteConfig, remarks: Remarks) -> None:
-        keys = route.keys
-        if config.upstream is None and config.respond is None:
-            remarks.add(keys, "the route leads nowhere: name an `upstream`, or answer with `respond`")
-        if config.upstream is not None and config.respond is not None:
-            remarks.add((*keys, "respond"), "a route has an upstream or responds by itself, not both", at_key=True)
-        if config.respond is not None:
-            for word, there in (("adapter", route.wants_adapter), ("rewrite", config.rewrite is not None)):
-                if there:
-                    remarks.add((*keys, word), f"{word} is for an upstream; this route responds by itself", at_key=True)
-        if config.upstream is not None and config.upstream not in self._world.upstreams:
-            what = f"there is no upstream '{config.upstream}'{suggestion(config.upstream, self._world.upstreams)}"
-            remarks.add((*keys, "upstream"), what)
-        if route.wants_adapter and config.rewrite is not None:
-            remarks.add((*keys, "rewrite"), "an adapter writes the upstream's path itself", "warning", at_key=True)
-
     def _authentication(
         self,
         route: RouteUnit,
@@ -161,16 +147,20 @@ class Assembly:
             for name in theirs:
                 del inherited[name]
             return bool(mine)
-        broken = any(name in self._specs and self._specs[name].authenticator for name in route.policies.broken)
-        broken = broken or bool(route.policies.broken - self._specs.keys() - NOT_CALLERS)  # may have been meant as one
-        main = self._world.main.default_policies.broken - route.policies.off - route.policies.written.keys()
-        if not mine and not theirs and not broken and not main:
+        inherits = self._world.main.default_policies.broken - route.policies.off - route.policies.written.keys()
+        broken = any(self._may_authenticate(name) for name in route.policies.broken | inherits)
+        if not mine and not theirs and not broken:
             kinds = [name for name, spec in self._specs.items() if spec.authenticator]
             remarks.add(
                 route.keys,
                 f"nothing says who may call: add an authenticator ({listed(kinds)}), or say `public: true`",
             )
         return bool(mine or theirs or broken)
+
+    def _may_authenticate(self, name: str) -> bool:
+        """Whether a block that is wrong is an authenticator, or may have been meant as one."""
+        spec = self._specs.get(name)
+        return name not in NOT_CALLERS if spec is None else spec.authenticator
 
     def _drop_what_needs_a_caller(
         self,
@@ -188,12 +178,9 @@ class Assembly:
             for each in group:
                 if each.slot in NEEDS_CALLER:
                     what = f"{each.plan.policy} as written here needs to know the caller, and the route has no authenticator"
-                    hint = (
-                        "; write `per: ip`, `per: route` or `per: header:NAME`"
-                        if hasattr(each.plan.config, "per")
-                        else ""
-                    )
-                    remarks.add(each.keys, what + hint)
+                    if has_field(type(each.plan.config), "per"):
+                        what += "; write `per: ip`, `per: route` or `per: header:NAME`"
+                    remarks.add(each.keys, what)
 
     def _auth(
         self, route: RouteUnit, effective: Iterable[PolicyUnit], remarks: Remarks
@@ -218,21 +205,12 @@ class Assembly:
             remarks.add(
                 at if written else route.keys, f"auth leaves out {listed(left_out, 'and')}; name it, or switch it off"
             )
-        return ("any" if auth.any else "all", _names(auth))
-
-    def _check_names(self, effective: Iterable[PolicyUnit], route: RouteUnit, remarks: Remarks) -> None:
-        seen: dict[tuple[str, str], PolicyUnit] = {}
-        for each in effective:
-            first = seen.setdefault((each.plan.policy, each.plan.name), each)
-            if first is not each:
-                what = f"two of {each.plan.policy} are called '{each.plan.name}'; give each a `name`; first at {first.plan.place}"
-                remarks.add(each.keys if each.plan.level is Level.ROUTE else route.keys, what)
+        return ("any" if auth.any else "all", tuple(name for name in _names(auth) if name in authenticators))
 
     def _check_own(
         self,
         own: Mapping[str, tuple[PolicyUnit, ...]],
         config: RouteConfig,
-        unit: FileUnit,
         authenticated: bool,
         remarks: Remarks,
     ) -> None:
@@ -241,37 +219,6 @@ class Assembly:
         for group in own.values():
             for each in group:
                 check_unit(world, each, context, remarks)
-
-    def _check_shadow(self, route: RouteUnit, effective: Iterable[PolicyUnit], remarks: Remarks) -> None:
-        shadowed = [each for each in effective if each.spec.authenticator and each.plan.config.mode == "shadow"]
-        if not shadowed:
-            return
-        enforced = [
-            each.plan.policy for each in effective if each.plan.config.mode == "enforce" and each.slot is Slot.AUTHORIZE
-        ]
-        if route.name in self._world.grants:
-            enforced.append("roles")
-        if enforced:
-            what = f"an authenticator in shadow lets anyone pass, beside {listed(enforced, 'and')}, which is enforced"
-            remarks.add((*route.keys, "policies"), what, at_key=True)
-
-
-def check_unit(world: World, unit: PolicyUnit, context: CheckContext, remarks: Remarks) -> None:
-    """What one policy instance refers to, and what its own spec says of it."""
-    for name in unit.issuers:
-        if name not in world.issuers:
-            what = f"there is no issuer '{name}'{suggestion(name, world.issuers)}"
-            remarks.add((*unit.keys, "issuer"), what)
-    store: object = unit.plan.config.store if has_field(type(unit.plan.config), "store") else None  # type: ignore[attr-defined]
-    if isinstance(store, str):
-        check_store(world, store, (*unit.keys, "store"), remarks)
-    for complaint in unit.spec.check(unit.plan.config, context):
-        complain(remarks, unit.keys, complaint)
-
-
-def check_store(world: World, store: str, keys: Keys, remarks: Remarks) -> None:
-    if store not in world.store_names and store != "memory" and "://" not in store and store != "sqlite":
-        remarks.add(keys, f"there is no store '{store}'{suggestion(store, world.store_names)}")
 
 
 def _names(auth: AuthConfig) -> tuple[str, ...]:

@@ -166,7 +166,7 @@ def _routes(world: World, assembly: Assembly) -> tuple[dict[str, RoutePlan], che
         kept = unit.kept.get("routes")
         if kept is None or kept[0] != context:
             remarks = Remarks(unit.file)
-            plans = [plan for route in unit.routes if (plan := assembly.route(unit, route, remarks)) is not None]
+            plans = [plan for route in unit.routes if (plan := assembly.route(route, remarks)) is not None]
             kept = unit.kept["routes"] = (context, (plans, checks.facts_of(plans), remarks.findings()))
         plans, facts, remarked = kept[1]
         everything.add(facts)

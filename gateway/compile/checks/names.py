@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from gateway.api.policy import CheckContext, Level
-from gateway.compile.assemble import check_store, check_unit
+from gateway.compile.checks.units import check_store, check_unit
 from gateway.compile.decode.blocks import Remarks
 from gateway.compile.decode.policies import PolicySet
 from gateway.compile.finding import suggestion

@@ -15,7 +15,7 @@ from gateway.api.policy import Complaint
 from gateway.compile.decode.errors import Keys, masked, mistakes, secrets_in, yaml_keys
 from gateway.compile.finding import Finding, FindingLevel, shown_path
 from gateway.compile.source.files import SourceFile
-from gateway.compile.source.yaml12 import locate
+from gateway.compile.source.places import locate
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -13,8 +13,9 @@ from typing import Any
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from gateway.compile.finding import Finding, shown_path
+from gateway.compile.source.places import at
 from gateway.compile.source.references import Dependencies, Outside, References, digest
-from gateway.compile.source.yaml12 import Problem, Unreadable, at, compose, load
+from gateway.compile.source.yaml12 import Problem, Unreadable, compose, load
 
 Keys = tuple[str | int, ...]
 

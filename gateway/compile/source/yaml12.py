@@ -15,10 +15,12 @@ from typing import Any
 import yaml
 from yaml.composer import Composer
 from yaml.error import MarkedYAMLError, YAMLError
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode
 from yaml.parser import Parser
 from yaml.reader import Reader, ReaderError
 from yaml.scanner import Scanner
+
+from gateway.compile.source.places import at, path_of
 
 WITH_LIBYAML: bool = yaml.__with_libyaml__
 
@@ -190,12 +192,6 @@ def _position(text: str, offset: int) -> tuple[int, int]:
     return line + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1
 
 
-def at(node: Node) -> tuple[int, int]:
-    """Line and column of a node, from 1."""
-    mark = node.start_mark
-    return mark.line + 1, mark.column + 1
-
-
 def scalar(text: str) -> Any:
     """What a plain scalar stands for, by the core schema. Raises ValueError for numbers beyond all use."""
     if text[:1] in _NUMERIC_START:
@@ -265,38 +261,3 @@ class _Values:
 
     def _problem(self, node: Node, message: str) -> None:
         self.problems.append(Problem(*at(node), path_of(self._root, node) or (), message))
-
-
-def path_of(root: Node, wanted: Node) -> tuple[str | int, ...] | None:
-    """The keys and indexes that lead to a node or to a key's node; None when it is not below `root`."""
-    if root is wanted:
-        return ()
-    if type(root) is MappingNode:
-        for key, value in root.value:
-            below = () if key is wanted else path_of(value, wanted)
-            if below is not None:
-                return (key.value, *below)
-    elif type(root) is SequenceNode:
-        for index, item in enumerate(root.value):
-            below = path_of(item, wanted)
-            if below is not None:
-                return (index, *below)
-    return None
-
-
-def locate(root: Node, path: tuple[str | int, ...], *, key: bool = False) -> tuple[int, int]:
-    """Line and column of the value at `path`, as far as the path goes; of its key where asked, or where it is a collection."""
-    place = at(root)
-    node = root
-    for step in path:
-        if type(node) is MappingNode:
-            found = next(((k, v) for k, v in node.value if k.value == str(step)), None)
-            if found is None:
-                break
-            name, node = found
-            place = at(name) if key or type(node) is not ScalarNode else at(node)
-        elif type(node) is SequenceNode and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            place = at(node)
-        # a step that YAML does not have (a shorthand written out, a branch of a union) leaves us where we are
-    return place

@@ -135,6 +135,8 @@ def test_a_route_without_an_authenticator_is_an_error(compiled: CompileText) -> 
 def test_a_broken_authenticator_is_not_reported_as_none(compiled: CompileText) -> None:
     assert "nothing says who may call" not in messages(make(compiled, route="token: {isuer: idp}"))
     assert "nothing says who may call" not in messages(make(compiled, route="tokne: {}"))
+    assert "nothing says who may call" not in messages(make(compiled, defaults="token: {isuer: idp}"))
+    assert "nothing says who may call" in messages(make(compiled, route="plain: {valeu: 1}, quota: {}"))
 
 
 def test_what_needs_a_caller_written_on_a_public_route_is_an_error(compiled: CompileText) -> None:
@@ -151,6 +153,11 @@ def test_several_authenticators_need_auth(compiled: CompileText) -> None:
     inherited = make(compiled, route="key: {}", defaults="token: {}, auth: {all: [key, token]}")
     assert plan(inherited).auth == ("all", ("key", "token"))
     assert plan(make(compiled, defaults="token: {}, auth: {all: [key, token]}")).auth is None
+
+
+def test_inherited_auth_is_narrowed_to_the_routes_authenticators(compiled: CompileText) -> None:
+    found = make(compiled, route="token: {}, key: {}", defaults="auth: {any: [mtls, key, token]}")
+    assert plan(found).auth == ("any", ("key", "token"))
 
 
 def test_auth_names_the_routes_authenticators_all_of_them(compiled: CompileText) -> None:

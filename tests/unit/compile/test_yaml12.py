@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.compile.source import yaml12
-from gateway.compile.source.yaml12 import Unreadable, compose, load, locate
+from gateway.compile.source.places import locate
+from gateway.compile.source.yaml12 import Unreadable, compose, load
 
 
 def value(text: str) -> object:

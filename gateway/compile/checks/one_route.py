@@ -1,0 +1,53 @@
+"""What does not go together on one route, once it is settled which policies apply to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.api.policy import Level, Slot
+from gateway.api.settings.route import RouteConfig
+from gateway.compile.decode.blocks import Remarks
+from gateway.compile.decode.policies import PolicyUnit
+from gateway.compile.decode.units import RouteUnit
+from gateway.compile.finding import listed, suggestion
+from gateway.compile.world import World
+
+
+def check_target(world: World, route: RouteUnit, config: RouteConfig, remarks: Remarks) -> None:
+    keys = route.keys
+    if config.upstream is None and config.respond is None:
+        remarks.add(keys, "the route leads nowhere: name an `upstream`, or answer with `respond`")
+    if config.upstream is not None and config.respond is not None:
+        remarks.add((*keys, "respond"), "a route has an upstream or responds by itself, not both", at_key=True)
+    if config.respond is not None:
+        for word, there in (("adapter", route.wants_adapter), ("rewrite", config.rewrite is not None)):
+            if there:
+                remarks.add((*keys, word), f"{word} is for an upstream; this route responds by itself", at_key=True)
+    if config.upstream is not None and config.upstream not in world.upstreams:
+        what = f"there is no upstream '{config.upstream}'{suggestion(config.upstream, world.upstreams)}"
+        remarks.add((*keys, "upstream"), what)
+    if route.wants_adapter and config.rewrite is not None:
+        remarks.add((*keys, "rewrite"), "an adapter writes the upstream's path itself", "warning", at_key=True)
+
+
+def check_instances(effective: Iterable[PolicyUnit], route: RouteUnit, remarks: Remarks) -> None:
+    seen: dict[tuple[str, str], PolicyUnit] = {}
+    for each in effective:
+        first = seen.setdefault((each.plan.policy, each.plan.name), each)
+        if first is not each:
+            what = f"two of {each.plan.policy} are called '{each.plan.name}'; give each a `name`; first at {first.plan.place}"
+            remarks.add(each.keys if each.plan.level is Level.ROUTE else route.keys, what)
+
+
+def check_shadow(world: World, route: RouteUnit, effective: Iterable[PolicyUnit], remarks: Remarks) -> None:
+    shadowed = [each for each in effective if each.spec.authenticator and each.plan.config.mode == "shadow"]
+    if not shadowed:
+        return
+    enforced = [
+        each.plan.policy for each in effective if each.plan.config.mode == "enforce" and each.slot is Slot.AUTHORIZE
+    ]
+    if route.name in world.grants:
+        enforced.append("roles")
+    if enforced:
+        what = f"an authenticator in shadow lets anyone pass, beside {listed(enforced, 'and')}, which is enforced"
+        remarks.add((*route.keys, "policies"), what, at_key=True)

@@ -1,0 +1,28 @@
+"""One policy instance where it is written: does what it refers to exist, and what does its own spec say of it?"""
+
+from __future__ import annotations
+
+from gateway.api.policy import CheckContext
+from gateway.compile.decode.blocks import Remarks, complain
+from gateway.compile.decode.errors import Keys
+from gateway.compile.decode.policies import PolicyUnit, has_field
+from gateway.compile.finding import suggestion
+from gateway.compile.world import World
+
+
+def check_unit(world: World, unit: PolicyUnit, context: CheckContext, remarks: Remarks) -> None:
+    """What one policy instance refers to, and what its own spec says of it."""
+    for name in unit.issuers:
+        if name not in world.issuers:
+            what = f"there is no issuer '{name}'{suggestion(name, world.issuers)}"
+            remarks.add((*unit.keys, "issuer"), what)
+    store: object = unit.plan.config.store if has_field(type(unit.plan.config), "store") else None  # type: ignore[attr-defined]
+    if isinstance(store, str):
+        check_store(world, store, (*unit.keys, "store"), remarks)
+    for complaint in unit.spec.check(unit.plan.config, context):
+        complain(remarks, unit.keys, complaint)
+
+
+def check_store(world: World, store: str, keys: Keys, remarks: Remarks) -> None:
+    if store not in world.store_names and store != "memory" and "://" not in store and store != "sqlite":
+        remarks.add(keys, f"there is no store '{store}'{suggestion(store, world.store_names)}")
