@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import orjson
 from lxml import etree
 
+from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.envelope import HEADERS, OperationCodec
 from adapters.soap.codec.errors import Deviation
 from adapters.soap.codec.faults import SoapFault, status_of
@@ -25,7 +26,6 @@ from adapters.soap.codec.multipart import (
     split_parts,
 )
 from adapters.soap.codec.parsing import NotXml, parse
-from adapters.soap.codec.reading import Answer
 from adapters.soap.config import SoapConfig
 from adapters.soap.paths import Step, select
 from gateway.api.adapter import Reply

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from adapters.soap.adapter import SoapCodec, content_root, headers_root
 from adapters.soap.catalogue import CATALOGUE
 from adapters.soap.codec.envelope import OperationCodec, Shared, body_elements, header_elements
-from adapters.soap.codec.shape import reachable_types, shape_of
+from adapters.soap.codec.reachable import reachable_types
+from adapters.soap.codec.shape import shape_of
 from adapters.soap.config import SoapConfig
 from adapters.soap.mapping import compile_assignments
 from adapters.soap.paths import BadPath, resolve

@@ -5,17 +5,20 @@ SOAP 1.1 (W3C note of 8 May 2000) and SOAP 1.2 part 1; WSDL 1.1 §3 for what sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from lxml import etree
 
+from adapters.soap.codec.answers import Answer, path_of
 from adapters.soap.codec.errors import Deviation, Misfit
 from adapters.soap.codec.faults import SoapFault, read_fault
-from adapters.soap.codec.lexical import Numbers
+from adapters.soap.codec.lexical_form import Numbers
 from adapters.soap.codec.markup import Prefixes
-from adapters.soap.codec.reading import Answer, Readers, path_of
+from adapters.soap.codec.reachable import reach
+from adapters.soap.codec.reading import Readers
+from adapters.soap.codec.references import collect_ids
 from adapters.soap.codec.shape import shape_of
 from adapters.soap.codec.writing import Emit, Unknown, WriteElement, Writers
 from adapters.soap.schema.components import Schema
@@ -23,12 +26,10 @@ from adapters.soap.schema.model import (
     SOAP_ENC_11,
     XSD,
     XSI,
-    AnyType,
     ComplexType,
     Element,
     Group,
     Particle,
-    descendants,
     local_name,
     split,
 )
@@ -39,7 +40,6 @@ NAMESPACES: Final[dict[Version, str]] = {
     "1.2": "http://www.w3.org/2003/05/soap-envelope",
 }
 HEADERS: Final = "$headers"
-MAX_REACHED: Final = 3000  # components; beyond, declaring every namespace is cheaper than knowing which
 WARM_TYPES: Final = 64  # compiled with the operation, 20 to 100 ms; the rest when a message first needs them
 _DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>'
 
@@ -230,7 +230,7 @@ class OperationCodec:
     def _namespaces(self, schema: Schema, roots: Iterable[Element], message: Message) -> list[str]:
         """What the envelope must declare: the namespaces that this operation's content can reach, in a stable order."""
         reached = {XSI} | ({XSD, SOAP_ENC_11} if message.encoded else set()) | {split(message.wrapper)[0]}
-        everything = _reach(schema, roots, reached)
+        everything = reach(schema, roots, reached)
         known = [XSI, XSD, SOAP_ENC_11, *schema.namespaces, split(message.wrapper)[0]]
         return list(dict.fromkeys(name for name in known if name and (everything or name in reached)))
 
@@ -251,7 +251,7 @@ class OperationCodec:
             if namespace != self.namespace:
                 answer.deviate(root, f"is of another SOAP version than the {self.operation.version} that was asked")
             if self._readers.encoded:
-                _collect_ids(root, answer)
+                collect_ids(root, answer)
             return Content(self._decode_body(body, answer), None, body)
         except RecursionError as exc:
             raise Deviation("is nested too deeply", "Body") from exc
@@ -305,52 +305,3 @@ def header_elements(message: Message | None) -> tuple[Element, ...]:
     if message is None:
         return ()
     return tuple(part.element or Element(part.name, part.type) for part in message.headers)
-
-
-def _collect_ids(root: etree._Element, answer: Answer) -> None:
-    for node in root.iter():
-        name = node.get("id") or node.get("{http://www.w3.org/2003/05/soap-encoding}id")
-        if name:
-            answer.ids.setdefault(name, node)
-
-
-def _reach(schema: Schema, roots: Iterable[Element], reached: set[str]) -> bool:
-    """Add to `reached` the namespaces of all elements and types below; True when anything at all may appear."""
-    seen: set[int] = set()
-    waiting: list[Element | AnyType] = list(roots)
-    everything = False
-    while waiting and not everything:
-        if len(seen) > MAX_REACHED:
-            return True
-        component = waiting.pop()
-        if id(component) in seen:
-            continue
-        seen.add(id(component))
-        reached.add(split(component.name)[0])
-        if isinstance(component, Element):
-            waiting.append(component.type)
-            waiting.extend(component.substitutes)
-        elif component is schema.anything or component is schema.any_simple:
-            everything = True
-        elif isinstance(component, ComplexType):
-            everything = any(_elements(component.content, waiting)) or everything
-            reached.update(split(name)[0] for name in component.attributes)
-            if component.array_item is not None:
-                waiting.append(component.array_item)
-            waiting.extend(descendants(component))
-        elif split(component.name)[0] != XSD:
-            waiting.extend(component.derived)
-    return everything
-
-
-def _elements(particle: Particle | None, found: list[Element | AnyType]) -> Iterator[bool]:
-    """Collect the elements of a content model; yields True for each wildcard."""
-    if particle is None:
-        return
-    if isinstance(particle.term, Element):
-        found.append(particle.term)
-    elif isinstance(particle.term, Group):
-        for inner in particle.term.particles:
-            yield from _elements(inner, found)
-    else:
-        yield True

@@ -33,6 +33,14 @@ def facet_checks(kind: SimpleType, primitive: str) -> tuple[Check, ...]:
     return tuple(checks)
 
 
+def failed(checks: tuple[Check, ...], text: str, value: object) -> str | None:
+    for check in checks:
+        problem = check(text, value)
+        if problem is not None:
+            return problem
+    return None
+
+
 def comparable(primitive: str, text: str) -> Any:
     """A bound or an enumerated value in the value space (part 2 §4.2): 1.0 equals 1, but as strings they differ."""
     text = " ".join(text.split()) if primitive != "string" else text

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
+from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.generic import read_anything
-from adapters.soap.codec.reading import Answer, Readers
+from adapters.soap.codec.reading import Readers
 from adapters.soap.schema.model import clark, local_name
 
 if TYPE_CHECKING:

@@ -6,21 +6,18 @@ Reading, writing and JSON Schema all go by the same shape, so they cannot disagr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from adapters.soap.schema.components import Schema
 from adapters.soap.schema.model import (
     UNBOUNDED,
-    AnyType,
     ComplexType,
     Element,
     Group,
     Particle,
     Wildcard,
-    descendants,
     local_name,
     split,
 )
@@ -71,7 +68,7 @@ class Shape:
 
     def lossy(self) -> list[str]:
         """Members whose order among each other JSON does not keep: they repeat together, as in (A|B)*."""
-        return sorted({key for particle in _particles(self.content) for key in self._interleaved(particle)})
+        return sorted({key for particle in particles_of(self.content) for key in self._interleaved(particle)})
 
     def _interleaved(self, particle: Particle) -> Iterator[str]:
         term = particle.term
@@ -99,7 +96,7 @@ def shape_of(kind: ComplexType) -> Shape:
         member = Member(key, count.element, count.min, count.max, count.max > 1 and not count.choice)
         shape.members[key] = member
         shape.by_tag[tag] = member
-    particles = list(_particles(kind.content))
+    particles = list(particles_of(kind.content))
     shape.wildcards = tuple(particle.term for particle in particles if isinstance(particle.term, Wildcard))
     groups = [particle for particle in particles if isinstance(particle.term, Group)]
     elements = [particle.term for particle in particles if isinstance(particle.term, Element)]
@@ -120,38 +117,18 @@ def shape_of(kind: ComplexType) -> Shape:
     return shape
 
 
-def reachable_types(schema: Schema, roots: Iterable[Element], limit: int) -> Iterator[ComplexType]:
-    """The complex types that a message can hold, derived ones too, each once; at most about `limit` components are looked at."""
-    seen: set[int] = set()
-    waiting: list[Element | AnyType] = list(roots)
-    while waiting and len(seen) < limit:
-        component = waiting.pop()
-        if id(component) in seen or component is schema.anything:
-            continue
-        seen.add(id(component))
-        if isinstance(component, Element):
-            waiting.append(component.type)
-            waiting.extend(component.substitutes)
-        elif isinstance(component, ComplexType):
-            yield component
-            waiting.extend(descendants(component))
-            if component.array_item is not None:
-                waiting.append(component.array_item)
-            waiting.extend(p.term for p in _particles(component.content) if isinstance(p.term, Element))
-
-
-def _particles(particle: Particle | None) -> Iterator[Particle]:
+def particles_of(particle: Particle | None) -> Iterator[Particle]:
     if particle is not None:
         yield particle
         if isinstance(particle.term, Group):
             for inner in particle.term.particles:
-                yield from _particles(inner)
+                yield from particles_of(inner)
 
 
 def _holds(particle: Particle, element: Element) -> bool:
     return any(
         isinstance(inner.term, Element) and (inner.term.name == element.name or element in inner.term.substitutes)
-        for inner in _particles(particle)
+        for inner in particles_of(particle)
     )
 
 

@@ -15,12 +15,14 @@ from typing import Final, Literal
 from adapters.soap.codec.content import write_content
 from adapters.soap.codec.errors import Misfit
 from adapters.soap.codec.generic import write_anything
-from adapters.soap.codec.lexical import Lexical, compile_lexical, family
-from adapters.soap.codec.markup import Prefixes, escape_attribute, escape_text, free_attribute
+from adapters.soap.codec.lexical import compile_lexical, family
+from adapters.soap.codec.lexical_form import Lexical
+from adapters.soap.codec.markup import Prefixes, escape_attribute, escape_text
 from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
 from adapters.soap.codec.shape import TEXT, TYPE, Shape, shape_of
+from adapters.soap.codec.writing_types import array_writer, attributes_writer, plain_writer, simple_content_writer
 from adapters.soap.schema.components import Schema
-from adapters.soap.schema.model import XSD, AnyType, ComplexType, Element, SimpleType, clark, local_name, split
+from adapters.soap.schema.model import AnyType, ComplexType, Element, SimpleType, local_name, split
 
 Emit = Callable[[str], object]
 WriteType = Callable[[object, Emit, str, str], None]
@@ -222,7 +224,7 @@ class Writers:
     def _write_nil(self, value: dict[str, object], emit: Emit, start: str, kind: AnyType) -> None:
         """Nil with attributes: {"@a": …, "$": null}."""
         emit(start + NIL)
-        used = self._attributes(kind)(value, emit) if isinstance(kind, ComplexType) else 0
+        used = attributes_writer(self, kind)(value, emit) if isinstance(kind, ComplexType) else 0
         if used != len(value) - 1 and self.unknown == "reject":
             raise Misfit(f"nothing but attributes stands beside a null {TEXT}")
         emit("/>")
@@ -231,17 +233,17 @@ class Writers:
 
     def _compile(self, kind: AnyType) -> WriteType:
         if isinstance(kind, SimpleType):
-            return self._simple(kind)
+            return self.simple(kind)
         if kind is self.schema.anything:
             return lambda value, emit, start, end: write_anything(self, value, emit, start, end)
         if kind.array_item is not None:
-            return self._array(kind, kind.array_item)
+            return array_writer(self, kind, kind.array_item)
         if kind.text is not None:
-            return self._simple_content(kind, kind.text)
+            return simple_content_writer(self, kind, kind.text)
         shape = self.shape(kind)
         if shape.plain and not kind.mixed:
-            return self._plain(kind, shape)
-        attributes = self._attributes(kind)
+            return plain_writer(self, kind, shape)
+        attributes = attributes_writer(self, kind)
         for member in shape.members.values():
             self.element(member.element)
 
@@ -256,7 +258,7 @@ class Writers:
 
         return write
 
-    def _simple(self, kind: SimpleType) -> WriteType:
+    def simple(self, kind: SimpleType) -> WriteType:
         lexical = self.lexical(kind)
 
         def write(value: object, emit: Emit, start: str, end: str) -> None:
@@ -268,143 +270,6 @@ class Writers:
 
         return write
 
-    def _simple_content(self, kind: ComplexType, text_type: SimpleType) -> WriteType:
-        attributes = self._attributes(kind)
-        bare = not kind.attributes and kind.any_attribute is None
-        content = self._simple(text_type)
-
-        def write(value: object, emit: Emit, start: str, end: str) -> None:
-            if bare:
-                content(value, emit, start, end)
-                return
-            if type(value) is not dict:
-                raise Misfit(f'an object is expected: {{"{TEXT}": the value, "@name": an attribute}}')
-            parts: list[str] = [start]
-            used = attributes(value, parts.append)
-            if TEXT not in value:
-                raise Misfit("the required member is missing", TEXT)
-            if used + 1 != len(value):
-                self.check_unknown(value, set(attribute_keys(kind).values()) | {TEXT})
-            try:
-                content(value[TEXT], emit, "".join(parts), end)
-            except Misfit as misfit:
-                misfit.path.append(TEXT)
-                raise
-
-        return write
-
-    def _array(self, kind: ComplexType, item: Element) -> WriteType:
-        """SOAP 1.1 §5.4.2. In literal use the array's accessor is written without the encoding's attributes."""
-        write_item = self.element(item, item.name)
-        item_type = item.type
-        name = self.prefixes.qualified(item_type.name or clark(XSD, "anyType"))
-        if isinstance(item_type, ComplexType) and item_type.array_item is not None and not item_type.name:
-            name = self.prefixes.qualified(item_type.array_item.type.name or clark(XSD, "anyType")) + "[]"
-
-        def write(value: object, emit: Emit, start: str, end: str) -> None:
-            if type(value) is not list:
-                raise Misfit("an array is expected")
-            if self.encoded:
-                emit(f'{start} xsi:type="enc:Array" enc:arrayType="{name}[{len(value)}]">')
-            else:
-                emit(start + ">")
-            for index, entry in enumerate(value):
-                try:
-                    write_item(entry, emit)
-                except Misfit as misfit:
-                    misfit.path.append(index)
-                    raise
-            emit(end)
-
-        return write
-
-    def _plain(self, kind: ComplexType, shape: Shape) -> WriteType:
-        attributes = self._attributes(kind) if kind.attributes or kind.any_attribute is not None else None
-        fields = [
-            (member.key, 0 if self.encoded else member.min, member.max, member.repeating, self.element(member.element))
-            for member in shape.members.values()
-        ]
-        known = set(shape.members) | set(attribute_keys(kind).values())
-
-        def write(value: object, emit: Emit, start: str, end: str) -> None:
-            if type(value) is not dict:
-                raise Misfit("an object is expected")
-            if attributes is None:
-                emit(start + ">")
-                used = 0
-            else:
-                emit(start)
-                used = attributes(value, emit)
-                emit(">")
-            key = ""
-            try:
-                for key, low, high, repeating, write_element in fields:
-                    inner = value.get(key, _ABSENT)
-                    if inner is _ABSENT:
-                        if low:
-                            raise Misfit("the required member is missing")
-                        continue
-                    used += 1
-                    if repeating:
-                        _write_each(inner, low, high, write_element, emit)
-                    else:
-                        write_element(inner, emit)
-            except Misfit as misfit:
-                misfit.path.append(key)
-                raise
-            if used != len(value):
-                self.check_unknown(value, known)
-            emit(end)
-
-        return write
-
-    # --- attributes and unknown members --------------------------------------------------------------------
-
-    def _attributes(self, kind: ComplexType) -> Callable[[dict[str, object], Emit], int]:
-        keys = attribute_keys(kind)
-        compiled = [
-            (
-                keys[name],
-                f' {self.prefixes.qualified(name)}="',
-                self.lexical(attribute.type),
-                attribute.required,
-                attribute.fixed,
-            )
-            for name, attribute in kind.attributes.items()
-        ]
-        wildcard = kind.any_attribute
-        known = set(keys.values())
-
-        def write(value: dict[str, object], emit: Emit) -> int:
-            used = 0
-            for key, opening, lexical, required, fixed in compiled:
-                inner = value.get(key, _ABSENT)
-                if inner is _ABSENT:
-                    if required:
-                        raise Misfit("the required attribute is missing", key)
-                    continue
-                used += 1
-                try:
-                    text = lexical.write(inner)
-                    if fixed is not None and text != fixed:
-                        raise Misfit(f"has the fixed value {fixed}")
-                    emit(opening + (text if lexical.plain else escape_attribute(text)) + '"')
-                except Misfit as misfit:
-                    misfit.path.append(key)
-                    raise
-            if wildcard is not None:
-                for key, inner in value.items():
-                    if key[:1] == "@" and key not in known and wildcard.allows(split(key[1:])[0]):
-                        used += 1
-                        try:
-                            emit(free_attribute(used, key[1:], inner))
-                        except Misfit as misfit:
-                            misfit.path.append(key)
-                            raise
-            return used
-
-        return write
-
     def check_unknown(self, value: dict[str, object], known: set[str]) -> None:
         """Raise for a member that the schema does not know, unless such are dropped."""
         if self.unknown == "drop":
@@ -413,21 +278,6 @@ class Writers:
             if key not in known:
                 close = difflib.get_close_matches(key, known, 1)
                 raise Misfit(f"unknown member{f'; did you mean {close[0]}?' if close else ''}", key)
-
-
-def _write_each(values: object, low: int, high: int, write: WriteElement, emit: Emit) -> None:
-    if type(values) is not list:
-        raise Misfit("an array is expected")
-    if not low <= len(values) <= high:
-        raise Misfit(f"must have at least {low} items" if len(values) < low else f"must have at most {high} items")
-    index = 0
-    try:
-        for value in values:
-            write(value, emit)
-            index += 1
-    except Misfit as misfit:
-        misfit.path.append(index)
-        raise
 
 
 def _include(start: str, end: str, attachment: Attachment) -> str:

@@ -8,7 +8,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from adapters.soap.codec.envelope import HEADERS, body_elements, header_elements
-from adapters.soap.codec.lexical import Numbers, family
+from adapters.soap.codec.lexical import family
+from adapters.soap.codec.lexical_form import Numbers
 from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
 from adapters.soap.codec.patterns import translatable
 from adapters.soap.codec.shape import ANY, TEXT, TYPE, Shape, shape_of

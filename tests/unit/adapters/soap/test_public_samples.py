@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.envelope import OperationCodec
 from adapters.soap.codec.errors import Deviation
 from adapters.soap.codec.json_text import load_json
 from adapters.soap.codec.parsing import parse
-from adapters.soap.codec.reading import Answer
 from adapters.soap.schema.services import Wsdl, compile_wsdl
 
 from .strategies import Values

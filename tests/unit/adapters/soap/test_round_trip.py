@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.errors import Misfit
 from adapters.soap.codec.json_text import load_json
 from adapters.soap.codec.parsing import parse
-from adapters.soap.codec.reading import Answer
 from adapters.soap.description.json_schema import JsonSchemas
 
 from .strategies import Values

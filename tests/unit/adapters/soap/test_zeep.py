@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.json_text import load_json
 from adapters.soap.codec.parsing import parse
-from adapters.soap.codec.reading import Answer
 
 from .wsdls import FOLDER, body_of, echo, wsdl
 
