@@ -15,8 +15,8 @@ class CopybookError(ValueError):
         self.line = line
         self.column = column
         self.file = file
-        place = ":".join(str(part) for part in (file or "copybook", line, column) if part)
-        super().__init__(f"{place}: {message}")
+        place = ":".join(str(part) for part in (file or ("copybook" if line else ""), line, column) if part)
+        super().__init__(f"{place}: {message}" if place else message)
 
 
 class RecordError(ValueError):
