@@ -157,7 +157,8 @@ class Upstream:
                     message += content
             except ValueError as problem:
                 raise RequestRefused(400, "request.framing", "The request cannot be written as HTTP.") from problem
-            connection = None if stale is not None else pool.take(self._time(), sure=not repeatable)
+            now = self._time()
+            connection = None if stale is not None else pool.take(now, sure=not repeatable)
             if connection is None:
                 try:
                     connection = await pool.acquire(Call(deadline, request.on_slow), fresh=stale is not None)
@@ -170,8 +171,9 @@ class Upstream:
                         raise
                     pool = self._pick(tried)
                     continue
+                now = self._time()
             pool.requests += 1
-            answer = connection.call(request, message, self._time(), deadline)
+            answer = connection.call(request, message, now, deadline)
             if rest is not None:
                 connection.stream(self._sweep.loop.create_task(_stream(connection, rest, left)))
             try:

@@ -104,9 +104,11 @@ class Connection(asyncio.Protocol):
         self._answer = answer = self._loop.create_future()
         self._reader.expect(request.method == "HEAD")
         self._deadline = deadline
-        self._limit = limit = min(deadline, now + self._home.first_byte_s)
+        limit = now + self._home.first_byte_s
+        self._limit = self.due = limit if limit < deadline else deadline
         self._on_slow = request.on_slow
-        self.due = limit if self._on_slow is None else min(limit, now + SLOW_S)
+        if self._on_slow is not None and now + SLOW_S < self.due:
+            self.due = now + SLOW_S
         self._home.sweep.add(self)
         self._written = len(message)
         self._transport.write(message)
