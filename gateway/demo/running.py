@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import TracebackType
 
 from gateway.api.settings.listen import Listen
 from gateway.compile import Compiler
 from gateway.compile.registry import installed
+from gateway.demo import mainframe, stock
 from gateway.demo.guide import Places, guide
 from gateway.demo.issuer import DemoClient, DemoIssuer
 from gateway.demo.orders import DemoOrders
@@ -57,14 +59,14 @@ class Demo:
             listener = listen_tcp("127.0.0.1", 0)
             issuer = DemoIssuer(listener.url, "orders", CLIENTS)
             await stack.enter_async_context(_served(issuer.app, listener))
-            listener = listen_tcp("127.0.0.1", 0)
-            await stack.enter_async_context(_served(DemoOrders().app, listener))
             api_key = secrets.token_urlsafe(24)
+            values = {"ISSUER": issuer.url, "KEY_SHA256": sha256(api_key.encode()).hexdigest()}
+            for name, app in (("ORDERS", DemoOrders().app), ("STOCK", stock.app), ("MAINFRAME", mainframe.app)):
+                listener = listen_tcp("127.0.0.1", 0)
+                await stack.enter_async_context(_served(app, listener))
+                values[name] = listener.url
             config = folder / "config"
-            _write_configuration(
-                config,
-                {"ISSUER": issuer.url, "ORDERS": listener.url, "KEY_SHA256": sha256(api_key.encode()).hexdigest()},
-            )
+            _write(files("gateway.demo").joinpath("config"), config, values)
             compile_ = Compiler(config).compile
             gateway = Standalone(compile_, installed(), ops_app=ops_application, watch=[config])
             await stack.enter_async_context(gateway)
@@ -90,10 +92,14 @@ async def _served(app: App, listener: Listener) -> AsyncIterator[None]:
         listener.close()
 
 
-def _write_configuration(folder: Path, values: dict[str, str]) -> None:
-    folder.mkdir()
-    for template in files("gateway.demo").joinpath("config").iterdir():
-        text = template.read_text(encoding="utf-8")
-        for name, value in values.items():
-            text = text.replace(f"@{name}@", value)
-        (folder / template.name).write_text(text, encoding="utf-8")
+def _write(template: Traversable, target: Path, values: dict[str, str]) -> None:
+    """A copy of a file or folder with `@NAME@` filled in."""
+    if template.is_dir():
+        target.mkdir()
+        for inner in template.iterdir():
+            _write(inner, target / inner.name, values)
+        return
+    text = template.read_text(encoding="utf-8")
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    target.write_text(text, encoding="utf-8")

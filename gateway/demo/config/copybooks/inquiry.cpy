@@ -1,0 +1,4 @@
+       01  INQUIRY.
+           05  REQUEST-TYPE        PIC X(4) VALUE 'INQ1'.
+           05  CUSTOMER-ID         PIC 9(8).
+           05  CHANNEL             PIC X(4).
