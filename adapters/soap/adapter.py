@@ -26,7 +26,7 @@ from adapters.soap.mapping import WITHOUT_BODY, Assignment, assign, blame, by_pa
 from adapters.soap.paths import resolve
 from adapters.soap.request import Incoming, read_request
 from adapters.soap.schema.model import ComplexType, Element, Group, Particle
-from adapters.soap.schema.services import Port
+from adapters.soap.schema.service_model import Port
 from adapters.soap.security.header import BODY_ID, WSSE, Moment, security_header, timestamp, username_token
 from adapters.soap.security.signature import Signer, Verifier, check_timestamp
 from gateway.api.adapter import AdapterScope, Codec, Encoded, Reply

@@ -15,7 +15,7 @@ from adapters.soap.paths import BadPath, resolve
 from adapters.soap.schema.components import Schema
 from adapters.soap.schema.documents import BadWsdl, Finding
 from adapters.soap.schema.model import Element, local_name
-from adapters.soap.schema.services import Operation
+from adapters.soap.schema.service_model import Operation
 from gateway.api.adapter import AdapterScope
 from gateway.api.placeholder import PlaceholderError
 from gateway.api.policy import Complaint

@@ -33,7 +33,7 @@ from adapters.soap.schema.model import (
     local_name,
     split,
 )
-from adapters.soap.schema.services import Message, Operation, Part, Version, Wsdl
+from adapters.soap.schema.service_model import Message, Operation, Part, Version, Wsdl
 
 NAMESPACES: Final[dict[Version, str]] = {
     "1.1": "http://schemas.xmlsoap.org/soap/envelope/",

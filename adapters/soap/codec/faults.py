@@ -15,7 +15,7 @@ from adapters.soap.codec.reading import Readers
 from adapters.soap.schema.model import clark, local_name
 
 if TYPE_CHECKING:
-    from adapters.soap.schema.services import Operation, Wsdl
+    from adapters.soap.schema.service_model import Operation, Wsdl
 
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 

@@ -25,7 +25,7 @@ from adapters.soap.schema.model import (
     SimpleType,
     local_name,
 )
-from adapters.soap.schema.services import Message
+from adapters.soap.schema.service_model import Message
 
 Json = dict[str, object]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from adapters.soap.description.json_schema import Json, JsonSchemas
 from adapters.soap.description.routes import ImportedRoute
 from adapters.soap.schema.model import local_name
-from adapters.soap.schema.services import Wsdl
+from adapters.soap.schema.service_model import Wsdl
 
 _PREFIX = "#/components/schemas/"
 _PROBLEM: Json = {

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from adapters.soap.codec.envelope import body_elements
 from adapters.soap.codec.shape import shape_of
 from adapters.soap.schema.model import ComplexType, SimpleType
-from adapters.soap.schema.services import Operation, Port, Wsdl
+from adapters.soap.schema.service_model import Operation, Port, Wsdl
 
 _READING: Final = re.compile(
     r"(?:get|find|list|search|read|query|fetch|lookup|retrieve|count)(?=[A-Z0-9_]|$)", re.IGNORECASE

@@ -14,6 +14,8 @@ from adapters.soap.codec.parsing import NotXml, parse
 from adapters.soap.schema.model import XSD, Place
 
 WSDL: Final = "http://schemas.xmlsoap.org/wsdl/"
+XML_NS: Final = "http://www.w3.org/XML/1998/namespace"
+XMIME: Final = "http://www.w3.org/2005/05/xmlmime"
 WSDL_20: Final = "http://www.w3.org/ns/wsdl"
 MAX_DOCUMENTS: Final = 500  # a WSDL of a large ERP has about 200
 

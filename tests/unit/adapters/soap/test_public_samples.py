@@ -15,7 +15,8 @@ from adapters.soap.codec.envelope import OperationCodec
 from adapters.soap.codec.errors import Deviation
 from adapters.soap.codec.json_text import load_json
 from adapters.soap.codec.parsing import parse
-from adapters.soap.schema.services import Wsdl, compile_wsdl
+from adapters.soap.schema.service_model import Wsdl
+from adapters.soap.schema.services import compile_wsdl
 
 from .strategies import Values
 from .wsdls import body_of, echo

@@ -13,7 +13,8 @@ from lxml import etree
 from adapters.soap.codec.envelope import OperationCodec
 from adapters.soap.codec.parsing import parse
 from adapters.soap.schema.model import XSD
-from adapters.soap.schema.services import Operation, Wsdl, compile_wsdl
+from adapters.soap.schema.service_model import Operation, Wsdl
+from adapters.soap.schema.services import compile_wsdl
 
 FOLDER = Path(__file__).parent / "wsdl"
 FILES = ("orders/orders.wsdl", "shapes.wsdl", "rpc_literal.wsdl", "rpc_encoded.wsdl")
