@@ -19,7 +19,7 @@ def path_of(root: Node, wanted: Node) -> tuple[str | int, ...] | None:
         for key, value in root.value:
             below = () if key is wanted else path_of(value, wanted)
             if below is not None:
-                return (key.value, *below)
+                return (key.value, *below) if type(key) is ScalarNode else ()
     elif type(root) is SequenceNode:
         for index, item in enumerate(root.value):
             below = path_of(item, wanted)

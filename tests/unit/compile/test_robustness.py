@@ -1,0 +1,117 @@
+"""Whatever stands in a configuration, compiling it gives findings: it never raises, and never says nothing."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.compile import compile_configuration
+
+WHOLE: dict[str, Any] = {
+    "version": 1,
+    "listen": [{"port": 8080, "path": {"double_slash": "merge"}}],
+    "ops": {"port": 9090},
+    "proxy": {"trusted": ["10.0.0.0/8"], "header": "forwarded"},
+    "stores": {"fast": "memory"},
+    "store": "fast",
+    "issuers": {"idp": {"issuer": "https://idp.example", "audience": ["a"], "tier": "gold"}},
+    "tiers": {"gold": {"rate": "5/s", "burst": 10}},
+    "roles": {"clerk": {"one": ["GET"], "two": "all"}},
+    "consumers": {
+        "acme": {
+            "tier": "gold",
+            "client_ids": ["x"],
+            "tokens": [{"issuer": "idp", "client_id": "y"}],
+            "api_keys": [{"id": "k", "sha256": "0" * 64, "expires": "2030-01-01"}],
+            "roles": ["clerk"],
+            "limits": {"rate": "1/s", "routes": {"one": {"rate": "2/s"}}},
+        }
+    },
+    "upstreams": {
+        "up": {
+            "targets": ["http://up:1", {"url": "http://up:2", "weight": 2}],
+            "timeout": "2s",
+            "policies": {"timeout": {}},
+        }
+    },
+    "global": {"policies": {"ip_allow": {"deny": ["192.0.2.0/24"]}}},
+    "defaults": {"policies": {"oauth2": {"issuer": "idp"}}, "upstream": {"connections": {"max": 5}}},
+    "routes": [
+        {
+            "name": "one",
+            "match": {"method": "GET", "path": "/one/{id}", "headers": {"X": "/a/"}, "query": {"q": "1"}},
+            "upstream": "up",
+            "rewrite": {"path": "/x/{id}"},
+            "policies": {
+                "rate_limit": [{"per": "consumer"}, {"name": "ip", "per": "ip", "rate": "5/s"}],
+                "api_key": {},
+                "auth": {"any": ["oauth2", "api_key"]},
+                "headers": {"request": {"set": {"X-A": "{path.id}"}}},
+            },
+        },
+        {"name": "two", "match": {"path": "/two"}, "public": True, "respond": {"body": {"ok": True}}},
+    ],
+}
+
+
+def places(value: object, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if at:
+        yield at
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in items:
+        yield from places(below, (*at, key))
+
+
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**40), 2**40),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=8),
+    st.sampled_from(
+        ["${env:NOT_SET}", "${file:/}", "${x", "*", "&", "off", "{", "{{", "/", "a" * 300, "\u0000", "5s", "é"]
+    ),
+    st.just([]),
+    st.just({}),
+    st.just([None]),
+    st.just({"": None}),
+    st.just({"name": 5}),
+    st.just([[{}]]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(sorted(places(WHOLE), key=str)), JUNK), min_size=1, max_size=3))
+def test_junk_anywhere_gives_findings_or_a_plan(changes: list[tuple[tuple[Any, ...], object]]) -> None:
+    document = deepcopy(WHOLE)
+    for path, junk in changes:
+        value: Any = document
+        for key in path[:-1]:
+            known = isinstance(value, dict) and key in value
+            value = (
+                value[key] if known or (isinstance(value, list) and isinstance(key, int) and key < len(value)) else None
+            )
+        if isinstance(value, dict) or (isinstance(value, list) and isinstance(path[-1], int) and path[-1] < len(value)):
+            value[path[-1]] = deepcopy(junk)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "gateway.yaml").write_text(json.dumps(document))
+        compiled = compile_configuration(folder)
+    assert (compiled.plan is None) == bool(compiled.errors)
+    assert all(finding.line >= 1 for finding in compiled.findings)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(alphabet="ab:{}[]-&*!|>'\"#%@`, \n\t?0$~.", max_size=40))
+def test_any_text_gives_findings(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "gateway.yaml").write_text(text)
+        compiled = compile_configuration(folder)
+    assert compiled.plan is None
+    assert compiled.errors
