@@ -28,6 +28,7 @@ from gateway.runtime.resources import Resources
 from gateway.runtime.scope import World
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.metrics import LOG_DROPPED, Family, Report
+from gateway.upstream.client import Prepared as PreparedUpstream
 from gateway.upstream.client import Upstream
 from gateway.upstream.sweep import Sweep
 
@@ -57,7 +58,7 @@ class Prepared:
     upstreams: dict[str, Upstream]
     unmatched_needs: frozenset[str]
     fresh_upstreams: frozenset[str]
-    reconfigured: dict[str, Any]
+    reconfigured: dict[str, PreparedUpstream]
     access_log: AccessLog | None
     gone_routes: frozenset[str]
 
@@ -162,7 +163,11 @@ class WorkerPlane:
             public_url=settings.public_url,
             stream_max_s=settings.streams.max,
         )
-        changed = {name: plan.config for name, plan in delta.upstreams.items() if name not in fresh}
+        changed = {
+            name: upstreams[name].prepare(plan.config, workers=delta.workers)
+            for name, plan in delta.upstreams.items()
+            if name not in fresh
+        }
         return Prepared(
             snapshot,
             consumers,
@@ -181,8 +186,8 @@ class WorkerPlane:
         old, cell = self._cell.current, self._cell
         loop = asyncio.get_running_loop()
         gone = [one for name, one in self._upstreams.items() if name not in prepared.upstreams]
-        for name, config in prepared.reconfigured.items():
-            prepared.upstreams[name].reconfigure(config)
+        for name, parameters in prepared.reconfigured.items():
+            prepared.upstreams[name].apply(parameters)
         self._bound, self._upstreams, self._settings = prepared.bound, prepared.upstreams, prepared.settings
         self._consumers = prepared.consumers
         for number, edge in enumerate(self._edges):

@@ -1,0 +1,39 @@
+"""Processor time and memory of a process with all its children, from /proc. Linux only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+TICK = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def process_tree(pid: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                parent = int(Path(f"/proc/{entry}/stat").read_text().rsplit(")", 1)[1].split()[1])
+            except (OSError, IndexError):
+                continue
+            children.setdefault(parent, []).append(int(entry))
+    tree, queue = [], [pid]
+    while queue:
+        one = queue.pop()
+        tree.append(one)
+        queue += children.get(one, [])
+    return tree
+
+
+def cpu_and_rss(pid: int) -> tuple[float, float]:
+    """Processor seconds and MiB of resident memory, summed over the process tree."""
+    seconds = memory = 0.0
+    for one in process_tree(pid):
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        seconds += sum(int(field) for field in fields[11:15]) / TICK  # its own and its reaped children's
+        memory += int(fields[21]) * PAGE / 2**20
+    return seconds, memory
