@@ -12,7 +12,7 @@ import typer
 from gateway.api.errors import RequestRefused
 from gateway.api.messages import Headers
 from gateway.cli.explained import explained_consumer, explained_miss, explained_route
-from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, plan_of
+from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, sound
 from gateway.compile.plan import Plan, RoutePlan
 from gateway.http.host import parse_authority
 from gateway.http.target import PathRules, normal_path
@@ -49,24 +49,28 @@ def command(app: typer.Typer) -> None:
 
         Ends with 0, with 1 when no route answers.
         """
-        plan = plan_of(config)
+        configuration = sound(config)
+        plan = configuration.plan
         match = _match(plan, method, url, _headers(header or []))
         if isinstance(match, Miss):
             typer.echo(explained_miss(match, method))
             raise typer.Exit(1)
-        typer.echo(explained_route(plan, match.route, match.params))
+        typer.echo(configuration.hide(explained_route(plan, match.route, match.params)))
         if consumer is not None:
             known = plan.consumers.get(consumer)
             if known is None:
                 raise typer.BadParameter(f"there is no consumer '{consumer}'", param_hint="--consumer")
-            typer.echo(explained_consumer(known.consumer, match.route))
+            typer.echo(configuration.hide(explained_consumer(known.consumer, match.route)))
         if token_file is not None:
             typer.echo(f"\ntoken\n{asyncio.run(_about_token(plan, match.route, token_file.read_bytes()))}")
 
 
 def _match(plan: Plan, method: str, url: str, headers: Headers) -> Match[RoutePlan] | Miss:
     """The table's own answer: there is no second opinion on what matches."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as problem:
+        raise typer.BadParameter(f"not a URL: {problem}", param_hint="URL") from None
     path_rules = plan.settings.listen[0].path
     authority = parts.netloc.rpartition("@")[2] or (headers.get(b"host") or b"localhost").decode("latin-1")
     try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gateway.api.config import Secret
 from gateway.compile import Compiled, Finding, compile_configuration
+from gateway.compile.decode.errors import masked, secrets_in
 from gateway.compile.plan import Plan
 
 DEFAULT_CONFIG = Path("config")
@@ -31,10 +34,22 @@ def print_findings(findings: Iterable[Finding], *, to_stderr: bool = False) -> N
         typer.echo(str(finding), err=to_stderr)
 
 
-def plan_of(config: Path) -> Plan:
-    """The plan of a configuration that must be sound; otherwise its errors go to stderr and the command ends: 2."""
+@dataclass(frozen=True)
+class Sound:
+    """A configuration without errors. What is printed of it goes through `hide`: no secret is shown anywhere."""
+
+    plan: Plan
+    secrets: tuple[Secret, ...]
+
+    def hide(self, text: str) -> str:
+        """The text with references in place of what they stand for."""
+        return masked(text, self.secrets)
+
+
+def sound(config: Path) -> Sound:
+    """The configuration there; one with errors prints them to stderr and ends the command: 2."""
     compiled: Compiled = compile_configuration(config)
     if compiled.plan is None:
         print_findings(compiled.errors, to_stderr=True)
         raise typer.Exit(2)
-    return compiled.plan
+    return Sound(compiled.plan, tuple(secrets_in(compiled.written)))

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.api.policy import Slot
-from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, plan_of
+from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, sound
 from gateway.compile.plan import RoutePlan
 from gateway.compile.registry import installed
 
@@ -18,13 +18,13 @@ def command(app: typer.Typer) -> None:
     @app.command("routes", epilog="Example: sluicegate routes --config ./config")
     def routes(config: ConfigOption = DEFAULT_CONFIG) -> None:
         """Print the route table: what is matched, who may call, where it leads."""
-        plan = plan_of(config)
+        configuration = sound(config)
         table = Table("ROUTE", "METHODS", "HOST", "PATH", "CALLERS", "LEADS TO", "WRITTEN AT", box=None, pad_edge=False)
-        for route in plan.routes.values():
+        for route in configuration.plan.routes.values():
             match = route.config.match
             conditions = [f"{name}: {value}" for name, value in match.headers.items()]
             conditions += [f"?{name}={value}" for name, value in match.query.items()]
-            table.add_row(
+            cells = (
                 route.name,
                 ", ".join(match.method) or "any",
                 ", ".join(match.host) or "any",
@@ -33,6 +33,7 @@ def command(app: typer.Typer) -> None:
                 leads_to(route),
                 str(route.place),
             )
+            table.add_row(*map(configuration.hide, cells))
         # wide when nobody looks: what goes into a pipe is neither wrapped nor cut
         console = Console(highlight=False, markup=False)
         if not console.is_terminal:

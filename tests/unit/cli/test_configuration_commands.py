@@ -153,3 +153,18 @@ def test_explain_asks_the_issuers_about_a_token(folder: Path) -> None:
     assert "no issuer accepts it" in text
     status, text = run("explain", "GET", "/status", "--token-file", folder / "token", "--config", folder)
     assert "asks for no token" in text
+
+
+def test_nothing_that_is_printed_shows_a_secret(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPSTREAM_KEY", "never-to-be-seen")
+    text = GATEWAY.replace(
+        "public: true, respond: {}}",
+        'public: true, respond: {headers: {X-Key: "${env:UPSTREAM_KEY}"}},'
+        ' policies: {headers: {request: {set: {X-Key: "${env:UPSTREAM_KEY}"}}}}}',
+    ).replace("headers: {X-Kind: ", 'headers: {X-Secret: "${env:UPSTREAM_KEY}", X-Kind: ')
+    (folder / "gateway.yaml").write_text(text)
+    for command in (("explain", "GET", "/status", "--consumer", "acme"), ("routes",), ("check",)):
+        status, printed = run(*command, "--config", folder)
+        assert status == 0, printed
+        assert "never-to-be-seen" not in printed
+    assert "${env:UPSTREAM_KEY}" in run("explain", "GET", "/status", "--config", folder)[1]
