@@ -20,8 +20,8 @@ class Gateway:
         async with Gateway(plan, WorkerPlane(specs), server="uvicorn") as gateway:
             await client.get(gateway.urls[0] + "/status")
 
-    It serves when the block begins, and has drained (without delay) when it ends. `ports` overrides what the plan says:
-    0 takes a free one. `draining=True` in the middle of a test: `await gateway.drain()`.
+    It serves when the block begins, and has drained (without delay) when it ends. `ports` overrides what the plan says;
+    each listener takes a free one when it is left out. `drain()` ends it earlier, as SIGTERM ends `serve`.
     """
 
     def __init__(
@@ -41,7 +41,10 @@ class Gateway:
         return [listener.url for listener in self.listeners]
 
     async def apply(self, plan: Plan) -> None:
-        """Serve another configuration. When this raises, the present one is served on."""
+        """Serve another configuration. When this raises, the present one is served on.
+
+        Listeners stay as they were bound, with their certificates and bounds: `serve` exchanges workers for these.
+        """
         async with self._applying:
             prepared = await self.plane.prepare(difference(self.plan, plan))
             self.plane.commit(prepared)

@@ -135,6 +135,8 @@ class Supervisor:
 
     async def _apply(self, old: Plan | None, new: Plan) -> None:
         """The reloader's way to the workers. Raises CannotApplyError with nothing changed."""
+        if self._ending.done():
+            raise CannotApplyError("the gateway is ending")
         if old is not None and old.settings.ops != new.settings.ops:
             log.warning("a change of `ops` takes effect at the next start")
         logging.getLogger("sluicegate").setLevel(new.settings.log.level.upper())
