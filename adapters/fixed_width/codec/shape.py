@@ -1,6 +1,7 @@
 """The layout as JSON will show it: names chosen, FILLER folded away, alternatives told apart. Knows no bytes.
 
-FILLER groups vanish and what they hold moves up; a FILLER table becomes `filler_1` and so on, as its items need a place.
+FILLER groups vanish and what they hold moves up; a FILLER table that varies or holds
+named items becomes `filler_1` and so on, as its items need a place.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Shaper:
 
     def _key(self, item: Item) -> str | None:
         if not item.name:
-            if item.occurs and any(below.name for below in item.walk()):
+            if item.occurs and (item.occurs.depending or any(below.name for below in item.walk())):
                 self._fillers += 1
                 return json_name(f"FILLER-{self._fillers}", self.options.names)
             return None

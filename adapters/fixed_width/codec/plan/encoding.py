@@ -119,7 +119,8 @@ class _Encoder:
             assert common.parent is not None, "the record's own group is always open"
             common = common.parent
         with self.w.block("if v is MISSING:"):
-            self.w.line(f"v = COUNT({self.open[id(common.item)]}, {tuple(reversed(keys))!r})")
+            fallback = table.item.occurs.least if self.forgiving and table.item.occurs else None
+            self.w.line(f"v = COUNT({self.open[id(common.item)]}, {tuple(reversed(keys))!r}, {fallback})")
 
     def _group(self, node: Node, *, tail: bool) -> list[Piece]:
         item = node.item
@@ -199,10 +200,8 @@ class _Encoder:
         if id(item) in self.counts:
             return "MISSING"
         if item.occurs and self.forgiving:
-            if item.occurs.depending:
-                return "[]"
             one = "EMPTY" if item.is_group else self.w.constant(self.items.initial(item))
-            return f"[{one}] * {item.occurs.most}"
+            return f"[{one}] * {item.occurs.least}"
         if item.is_group:
             return "EMPTY" if self.forgiving else None
         if item.occurs is None and (item.value is not None or self.forgiving):
@@ -369,12 +368,14 @@ def _families(node: Node) -> list[Family]:
 # What generated code calls when something is wrong or left out
 
 
-def _count(value: Any, keys: tuple[str, ...]) -> int:
+def _count(value: Any, keys: tuple[str, ...], fallback: int | None) -> int:
     for key in keys:
         value = value.get(key) if type(value) is dict else None
-    if type(value) is not list:
-        raise Misfit("missing")
-    return len(value)
+    if type(value) is list:
+        return len(value)
+    if value is None and fallback is not None:
+        return fallback
+    raise Misfit("missing")
 
 
 def _no_object(value: object) -> Misfit:

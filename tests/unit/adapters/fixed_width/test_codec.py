@@ -319,6 +319,15 @@ def test_counts_left_out_are_the_length_of_their_table() -> None:
         made.decode("9AB".encode("cp037"))
 
 
+def test_tables_that_are_left_out_or_have_no_name() -> None:
+    source = "01 R. 05 N PIC 9. 05 T OCCURS 1 TO 3 DEPENDING ON N. 10 A PIC 9. 05 M PIC 9. 05 FILLER PIC X OCCURS 0 TO 2 DEPENDING ON M. 05 Z PIC X."
+    made = record(source, missing="initial", record_format=parse_record_format("rdw"))
+    assert made.encode({"z": "Z"}).decode("cp037") == "100Z"
+    value = {"n": 2, "t": [{"a": 1}, {"a": 2}], "m": 1, "filler_1": ["x"], "z": "Z"}
+    assert made.encode(value).decode("cp037") == "2121xZ"
+    assert made.decode("2121xZ".encode("cp037")) == value
+
+
 def test_values_and_fillers() -> None:
     source = "01 R. 05 A PIC X(3) VALUE 'abc'. 05 FILLER PIC X(2) VALUE ALL '*'. 05 FILLER PIC 9(2) COMP-3. 05 B PIC 9(2) VALUE 7. 05 FILLER. 10 C PIC X. 10 FILLER PIC X VALUE HIGH-VALUES."
     made = record(source)

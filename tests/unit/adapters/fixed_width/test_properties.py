@@ -1,6 +1,7 @@
 """Random records, there and back. The bytes come from a second, deliberately plain description of each form in storage."""
 
 import io
+from dataclasses import replace
 from decimal import Context, Decimal
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from adapters.fixed_width.codec.jsontext import dumps, loads
 from adapters.fixed_width.codec.records import RecordCodec
-from adapters.fixed_width.errors import RecordError
+from adapters.fixed_width.copybook import parse_copybook
+from adapters.fixed_width.errors import CopybookError, RecordError
 from adapters.fixed_width.model import Item, Kind, Sign
 from adapters.fixed_width.options import Options, parse_record_format, parse_select
 from adapters.fixed_width.reading import read_layout
@@ -195,7 +197,7 @@ CODECS = {name: RecordCodec(read_layout(COPYBOOKS / f"{name}.cpy"), options) for
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(draw=st.data())
 def test_values_and_bytes_belong_together(name: str, draw) -> None:
     codec = CODECS[name]
@@ -209,7 +211,7 @@ def test_values_and_bytes_belong_together(name: str, draw) -> None:
     "form", ["fixed", "rdw", "rdw:little:exclusive", "rdw:big:exclusive", "bdw", "odo", "delimiter:<END>"]
 )
 @pytest.mark.parametrize("name", ["order", "tables", "variants"])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(draw=st.data())
 def test_streams_of_records(name: str, form: str, draw) -> None:
     layout, options = CODECS[name].layout, CASES[name]
@@ -235,3 +237,47 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     if value is None:
         return
     assert codec.decode(codec.encode(value)) == value
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.decimals() | st.text(max_size=5) | st.floats(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["kind", "line_count", "order_line", "part", "rec_type", "person", "entry", "x"]),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("name", ["tables", "variants"])
+@settings(max_examples=60, deadline=None)
+@given(value=JSON)
+def test_any_value_is_written_or_refused(name: str, value: object) -> None:
+    forgiving = RecordCodec(CODECS[name].layout, replace(CASES[name], missing="initial"))
+    for codec in (CODECS[name], forgiving):
+        try:
+            raw = codec.encode(value)
+        except RecordError:
+            continue
+        assert codec.encode(codec.decode(raw)) == raw
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.sampled_from(sorted(COPYBOOKS.glob("*.cpy"))),
+    st.integers(0, 10_000),
+    st.sampled_from(["", " ", ".", "(", "'", "OCCURS", "REDEFINES A", "X", "9", "-", "88", "COPY", "=="]),
+)
+def test_damaged_copybooks_are_understood_or_refused(path: Path, place: int, damage: str) -> None:
+    words = path.read_text().split(" ")
+    words[place % len(words)] = damage
+    try:
+        layout = parse_copybook(" ".join(words))
+    except CopybookError as exc:
+        assert exc.line > 0
+        return
+    assert layout.records
