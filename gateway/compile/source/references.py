@@ -14,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from gateway.api.config import Secret
+from gateway.compile.finding import suggestion
 
 _REFERENCE = re.compile(r"\$(\$)?\{(?:(env):([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?|(file):([^}]+)|([^}]*))(\})?")
 _MAX_FILE = 64 * 2**20  # the largest WSDLs known to us have 5 MB
@@ -115,7 +116,7 @@ class References:
             return default
         if value is not None:
             raise ValueError(f"the environment variable {name} is empty")
-        raise ValueError(f"the environment variable {name} is not set")
+        raise ValueError(f"the environment variable {name} is not set{suggestion(name, self._outside.environment)}")
 
     def _file(self, written: str) -> str:
         path = self.resolve(written)

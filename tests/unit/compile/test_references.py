@@ -48,6 +48,7 @@ def test_a_doubled_dollar_is_a_literal(references: References) -> None:
     ("text", "words"),
     [
         ("${env:NONE}", "NONE is not set"),
+        ("${env:HOTS}", "HOTS is not set; did you mean 'HOST'"),
         ("${env:EMPTY}", "EMPTY is empty"),
         ("${file:nope}", "No such file"),
         ("${file:empty}", "is empty"),
