@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from adapters.fixed_width.codec.jsontext import dumps, loads
-from adapters.fixed_width.codec.plan.decoding import discriminator_value
+from adapters.fixed_width.codec.plan.literals import discriminator_value
 from adapters.fixed_width.codec.records import RecordCodec
 from adapters.fixed_width.config import FixedWidthConfig, RecordBlock
 from adapters.fixed_width.errors import CopybookError, RecordError

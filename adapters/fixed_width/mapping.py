@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.fixed_width.codec.records import RecordCodec
-from adapters.fixed_width.codec.shape import Family, Node
+from adapters.fixed_width.codec.shape import Node, nodes_of
 from adapters.fixed_width.errors import CopybookError, RecordError
 from adapters.fixed_width.model import Item
 from gateway.api.exchange import Exchange
@@ -71,9 +71,7 @@ def _ways(node: Node, keys: tuple[str, ...]) -> list[tuple[tuple[str, ...], Item
     """Members of the value with their items, down to tables, which are filled as a whole."""
     ways: list[tuple[tuple[str, ...], Item]] = []
     for member in node.members:
-        for inner in (
-            member.alternatives if isinstance(member, Family) else [member] if isinstance(member, Node) else []
-        ):
+        for inner in nodes_of(member):
             below = keys if inner.key is None else (*keys, inner.key)
             if inner.key is not None:
                 ways.append((below, inner.item))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters.fixed_width.codec.plan.reading import condition_names, is_number
+from adapters.fixed_width.codec.plan.literals import condition_names, is_number
 from adapters.fixed_width.codec.records import RecordCodec
 from adapters.fixed_width.codec.shape import Family, Node
 from adapters.fixed_width.model import Item, Kind

@@ -176,3 +176,22 @@ def _mixed(name: str) -> CodePage:
         return bytes(out)
 
     return CodePage(name, "", True, decode, encode, read_dbcs, write_dbcs)
+
+
+def lenient_decode(page: CodePage) -> Callable[[bytes], str]:
+    """The page's decode with U+FFFD for what it does not have, one for each byte."""
+
+    def decode(raw: bytes) -> str:
+        try:
+            return page.decode(raw)
+        except UnicodeError:
+            return "".join(_one(page, byte) for byte in raw)
+
+    return decode
+
+
+def _one(page: CodePage, byte: int) -> str:
+    try:
+        return page.decode(bytes([byte]))
+    except UnicodeError:
+        return "\ufffd"

@@ -14,9 +14,9 @@ from typing import Any
 
 from adapters.fixed_width.codec.codepages import CodePage, code_page
 from adapters.fixed_width.codec.framing import Source, Stream, blocked, framed, records
-from adapters.fixed_width.codec.plan.decoding import Decode, compile_decode, compile_discriminator, discriminator_value
+from adapters.fixed_width.codec.plan.decoding import Decode, compile_decode, compile_discriminator
 from adapters.fixed_width.codec.plan.encoding import Encode, compile_encode
-from adapters.fixed_width.codec.plan.reading import is_number
+from adapters.fixed_width.codec.plan.literals import discriminator_value, is_number
 from adapters.fixed_width.codec.shape import Node, Shaper, chosen_records, find_item
 from adapters.fixed_width.errors import CopybookError, RecordError
 from adapters.fixed_width.model import Item, Layout

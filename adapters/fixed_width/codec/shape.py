@@ -43,6 +43,20 @@ class Gap:
     size: int
 
 
+def nodes_of(member: Node | Family | Gap) -> list[Node]:
+    """The nodes that a member stands for: itself, or all alternatives."""
+    return member.alternatives if isinstance(member, Family) else [member] if isinstance(member, Node) else []
+
+
+def descendants(node: Node) -> list[Node]:
+    """The node and all below it, alternatives included, in the order of the record."""
+    found = [node]
+    for member in node.members:
+        for inner in nodes_of(member):
+            found.extend(descendants(inner))
+    return found
+
+
 class Shaper:
     """Builds nodes for one record under one set of options."""
 
@@ -116,7 +130,7 @@ class Shaper:
 
 def _adopt(inner: Node, parent: Node) -> None:
     for member in inner.members:
-        for node in member.alternatives if isinstance(member, Family) else [member] if isinstance(member, Node) else []:
+        for node in nodes_of(member):
             node.parent = parent
 
 
@@ -146,9 +160,7 @@ def keys_of(node: Node) -> list[str]:
     """All names that the members of a node can have in JSON, alternatives included."""
     keys: list[str] = []
     for member in node.members:
-        for inner in (
-            member.alternatives if isinstance(member, Family) else [member] if isinstance(member, Node) else []
-        ):
+        for inner in nodes_of(member):
             if inner.key is not None:
                 keys.append(inner.key)
             else:
@@ -168,9 +180,7 @@ def _check_keys(node: Node) -> None:
             )
         seen.add(key)
     for member in node.members:
-        for inner in (
-            member.alternatives if isinstance(member, Family) else [member] if isinstance(member, Node) else []
-        ):
+        for inner in nodes_of(member):
             _check_keys(inner)
 
 

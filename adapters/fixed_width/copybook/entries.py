@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from adapters.fixed_width.copybook.cursor import Reader, Reference
 from adapters.fixed_width.copybook.words import Word, joined, literal_text
 from adapters.fixed_width.errors import CopybookError
 from adapters.fixed_width.model import Literal
@@ -29,15 +30,6 @@ USAGES = {
     "COMPUTATIONAL-4": "BINARY", "COMPUTATIONAL-5": "COMP-5", "COMPUTATIONAL-6": "COMP-6",
 }  # fmt: skip
 _MEANINGLESS = ("POINTER", "POINTER-32", "PROCEDURE-POINTER", "FUNCTION-POINTER", "INDEX", "OBJECT")
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A data-name with its qualifiers, innermost first."""
-
-    name: str
-    of: tuple[str, ...]
-    word: Word
 
 
 @dataclass(slots=True)
@@ -61,7 +53,7 @@ class Entry:
 
 def parse_entries(words: list[Word]) -> list[Entry]:
     """All entries of the text. Raises CopybookError at the first word that fits no rule."""
-    at = _Reader(words)
+    at = Reader(words)
     entries = []
     while not at.done:
         if at.word.kind == "period":
@@ -71,59 +63,7 @@ def parse_entries(words: list[Word]) -> list[Entry]:
     return entries
 
 
-class _Reader:
-    """The words, and where we are in them."""
-
-    def __init__(self, words: list[Word]) -> None:
-        self.words = words
-        self.position = 0
-
-    @property
-    def done(self) -> bool:
-        return self.position >= len(self.words)
-
-    @property
-    def word(self) -> Word:
-        if self.done:
-            raise self.words[-1].error("the copybook ends in the middle of an entry: a period is missing")
-        return self.words[self.position]
-
-    def take(self) -> Word:
-        word = self.word
-        self.position += 1
-        return word
-
-    def accept(self, *keys: str) -> Word | None:
-        return self.take() if not self.done and self.word.kind == "name" and self.word.key in keys else None
-
-    def run(self) -> list[Word]:
-        """A word and all that touch it, without a closing separator."""
-        run = [self.take()]
-        while not self.done and self.word.touches and self.word.kind != "period":
-            run.append(self.take())
-        return run
-
-    def integer(self, what: str) -> int:
-        word = self.take()
-        if not re.fullmatch(r"\d{1,10}", word.text):
-            raise word.error(f"{what} is expected, not '{word.text}'")
-        return int(word.text)
-
-    def data_name(self) -> Word:
-        word = self.take()
-        if word.kind != "name" or not re.search(r"[A-Za-z]", word.text):
-            raise word.error(f"a data-name is expected, not '{word.text}'")
-        return word
-
-    def reference(self) -> Reference:
-        word = self.data_name()
-        of = []
-        while self.accept("OF", "IN"):
-            of.append(self.data_name().key)
-        return Reference(word.key, tuple(of), word)
-
-
-def _entry(at: _Reader) -> Entry:
+def _entry(at: Reader) -> Entry:
     word = at.take()
     if not re.fullmatch(r"\d\d?", word.text):
         hint = (
@@ -168,12 +108,12 @@ def _once(entry: Entry, attribute: str, word: Word) -> None:
         raise word.error(f"a second {attribute.replace('_', ' ').upper()} clause")
 
 
-def _redefines(at: _Reader, entry: Entry, word: Word) -> None:
+def _redefines(at: Reader, entry: Entry, word: Word) -> None:
     _once(entry, "redefines", word)
     entry.redefines = at.data_name()
 
 
-def _picture(at: _Reader, entry: Entry, word: Word) -> None:
+def _picture(at: Reader, entry: Entry, word: Word) -> None:
     _once(entry, "picture", word)
     at.accept("IS")
     run = at.run()
@@ -182,7 +122,7 @@ def _picture(at: _Reader, entry: Entry, word: Word) -> None:
     entry.picture = (joined(run), run[0] if run else word)
 
 
-def _usage(at: _Reader, entry: Entry, word: Word) -> None:
+def _usage(at: Reader, entry: Entry, word: Word) -> None:
     if word.key == "USAGE":
         at.accept("IS")
         word = at.take()
@@ -196,7 +136,7 @@ def _usage(at: _Reader, entry: Entry, word: Word) -> None:
     at.accept("NATIVE")
 
 
-def _sign(at: _Reader, entry: Entry, word: Word) -> None:
+def _sign(at: Reader, entry: Entry, word: Word) -> None:
     if word.key == "SIGN":
         at.accept("IS")
         word = at.take()
@@ -209,7 +149,7 @@ def _sign(at: _Reader, entry: Entry, word: Word) -> None:
     entry.sign = (word.key, separate)
 
 
-def _occurs(at: _Reader, entry: Entry, word: Word) -> None:
+def _occurs(at: Reader, entry: Entry, word: Word) -> None:
     _once(entry, "occurs", word)
     least: int | None = None
     most = at.integer("OCCURS: a number of times")
@@ -242,7 +182,7 @@ def _occurs(at: _Reader, entry: Entry, word: Word) -> None:
         raise word.error(f"OCCURS: {least} TO {most} counts down")
 
 
-def _names(at: _Reader) -> None:
+def _names(at: Reader) -> None:
     at.reference()
     while (
         at.word.kind == "name"
@@ -252,17 +192,17 @@ def _names(at: _Reader) -> None:
         at.reference()
 
 
-def _synchronized(at: _Reader, entry: Entry, word: Word) -> None:
+def _synchronized(at: Reader, entry: Entry, word: Word) -> None:
     entry.synchronized = True
     at.accept("LEFT", "RIGHT")
 
 
-def _justified(at: _Reader, entry: Entry, word: Word) -> None:
+def _justified(at: Reader, entry: Entry, word: Word) -> None:
     entry.justified = word
     at.accept("RIGHT")
 
 
-def _blank(at: _Reader, entry: Entry, word: Word) -> None:
+def _blank(at: Reader, entry: Entry, word: Word) -> None:
     at.accept("WHEN")
     zero = at.take()
     if _FIGURATIVE.get(zero.key) != "zero":
@@ -270,7 +210,7 @@ def _blank(at: _Reader, entry: Entry, word: Word) -> None:
     entry.blank_when_zero = word
 
 
-def _value(at: _Reader, entry: Entry, word: Word) -> None:
+def _value(at: Reader, entry: Entry, word: Word) -> None:
     _once(entry, "values", word)
     at.accept("IS", "ARE")
     while True:
@@ -288,7 +228,7 @@ def _value(at: _Reader, entry: Entry, word: Word) -> None:
         raise word.error("VALUE of a data item is one literal")
 
 
-def _literal(at: _Reader) -> Literal:
+def _literal(at: Reader) -> Literal:
     word = at.take()
     if word.kind == "literal":
         prefix = word.text[: len(word.text) - len(word.text.lstrip("XGNZxgnz"))].upper()
@@ -311,24 +251,24 @@ def _literal(at: _Reader) -> Literal:
     raise word.error(f"a literal is expected, not '{word.text}'")
 
 
-def _renames(at: _Reader, entry: Entry, word: Word) -> None:
+def _renames(at: Reader, entry: Entry, word: Word) -> None:
     first = at.reference()
     entry.renames = (first, at.reference() if at.accept("THROUGH", "THRU") else first)
 
 
-def _nothing(at: _Reader, entry: Entry, word: Word) -> None:
+def _nothing(at: Reader, entry: Entry, word: Word) -> None:
     """Clauses that change nothing in storage."""
     at.accept("IS")
 
 
-def _group_usage(at: _Reader, entry: Entry, word: Word) -> None:
+def _group_usage(at: Reader, entry: Entry, word: Word) -> None:
     at.accept("IS")
     if not at.accept("NATIONAL"):
         raise at.word.error("GROUP-USAGE: NATIONAL is expected")
     entry.usage = ("NATIONAL", word)
 
 
-_CLAUSES: dict[str, Callable[[_Reader, Entry, Word], None]] = {
+_CLAUSES: dict[str, Callable[[Reader, Entry, Word], None]] = {
     "REDEFINES": _redefines, "PIC": _picture, "PICTURE": _picture, "USAGE": _usage, "SIGN": _sign, "LEADING": _sign, "TRAILING": _sign,
     "OCCURS": _occurs, "SYNC": _synchronized, "SYNCHRONIZED": _synchronized, "JUST": _justified, "JUSTIFIED": _justified,
     "BLANK": _blank, "VALUE": _value, "VALUES": _value, "RENAMES": _renames, "EXTERNAL": _nothing, "GLOBAL": _nothing, "VOLATILE": _nothing,

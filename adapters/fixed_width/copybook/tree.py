@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 
-from adapters.fixed_width.copybook.entries import Entry, Reference
+from adapters.fixed_width.copybook.cursor import Reference
+from adapters.fixed_width.copybook.entries import Entry
 from adapters.fixed_width.copybook.storage import store
 from adapters.fixed_width.errors import CopybookError
 from adapters.fixed_width.model import Condition, Item, Kind, Occurs, Rename

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.fixed_width.codec.codepages import CodePage
-from adapters.fixed_width.codec.numbers import Misfit, multiply, scaled
+from adapters.fixed_width.codec.numbers import Misfit, multiply
 from adapters.fixed_width.codec.plan.faults import FAULTS, Place, Places, Short, reading_fault
-from adapters.fixed_width.codec.plan.reading import ItemReader, is_number, literal_value
+from adapters.fixed_width.codec.plan.literals import discriminator_value, is_number
+from adapters.fixed_width.codec.plan.reading import ItemReader
 from adapters.fixed_width.codec.plan.writer import Writer
-from adapters.fixed_width.codec.shape import Family, Gap, Node
+from adapters.fixed_width.codec.shape import Family, Gap, Node, descendants
 from adapters.fixed_width.errors import CopybookError
 from adapters.fixed_width.model import Item
 from adapters.fixed_width.options import Options
@@ -194,7 +195,7 @@ class _Decoder:
         return local
 
     def _member(self, node: Node, cursor: _Cursor, *, tail: bool) -> list[str]:
-        if node.key is None and not any(below.key is not None for below in _nodes(node)):
+        if node.key is None and not any(below.key is not None for below in descendants(node)):
             cursor.relative += node.item.total  # FILLER: bytes that nobody looks at
             self._cover(node.item, _Cursor(cursor.base, cursor.relative), 0)
             self.region_end = max(self.region_end, cursor.relative)
@@ -338,33 +339,6 @@ class _Decoder:
                 self.w.line(f"{fault} = {fault} or (exc, f)")
         with self.w.block(f"if not {result} and {fault}:"):
             self.w.line(f"f = {fault}[1]; raise {fault}[0]")
-
-
-def discriminator_value(item: Item, text: str, options: Options) -> object:
-    """A `select` value as the raw value of its field: a level-88 name, a number, or text. Raises CopybookError."""
-    for condition in item.conditions:
-        if condition.name.upper() == text.upper() and len(condition.values) == 1 and condition.values[0][1] is None:
-            value = literal_value(item, condition.values[0][0], options)
-            text = str(value)
-    if not is_number(item, options):
-        return text.rstrip(" \0")
-    assert item.picture is not None, "numbers have a picture"
-    try:
-        return scaled(text, item.picture.scale)
-    except Misfit as exc:
-        raise CopybookError(
-            f"select: {text} is no value of {item.path}", line=item.line, column=item.column, file=item.file
-        ) from exc
-
-
-def _nodes(node: Node) -> list[Node]:
-    found = [node]
-    for member in node.members:
-        for inner in (
-            member.alternatives if isinstance(member, Family) else [member] if isinstance(member, Node) else []
-        ):
-            found.extend(_nodes(inner))
-    return found
 
 
 def _root(item: Item) -> Item:

@@ -11,16 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 from adapters.fixed_width.codec.codepages import CodePage
-from adapters.fixed_width.codec.numbers import Misfit, json_type
-from adapters.fixed_width.codec.plan.decoding import discriminator_value
-from adapters.fixed_width.codec.plan.faults import FAULTS, Place, Places, UnknownMember, writing_fault
+from adapters.fixed_width.codec.numbers import Misfit
+from adapters.fixed_width.codec.plan.faults import FAULTS, Place, Places, writing_fault
+from adapters.fixed_width.codec.plan.fillers import filler
+from adapters.fixed_width.codec.plan.literals import discriminator_value, is_number
 from adapters.fixed_width.codec.plan.pieces import Joiner, Piece, constant
-from adapters.fixed_width.codec.plan.reading import is_number
+from adapters.fixed_width.codec.plan.runtime import count, no_array, no_object, unknown
 from adapters.fixed_width.codec.plan.writer import Writer
 from adapters.fixed_width.codec.plan.writing import ItemWriter
-from adapters.fixed_width.codec.shape import Family, Gap, Node, keys_of
+from adapters.fixed_width.codec.shape import Family, Gap, Node, descendants, keys_of
 from adapters.fixed_width.errors import CopybookError
-from adapters.fixed_width.model import Item, Kind
+from adapters.fixed_width.model import Item
 from adapters.fixed_width.options import Options
 
 Encode = Callable[[Any], bytes]
@@ -56,7 +57,7 @@ class _Encoder:
         self.varies = options.record_format.varies and options.record_format.kind != "odo"
 
     def compile(self, record: Node) -> Encode:
-        for node in _every(record):
+        for node in descendants(record):
             if node.item.occurs and node.item.occurs.depending:
                 self.counts.setdefault(id(node.item.occurs.depending), []).append(node)
         self.discriminators = {id(family.discriminator) for family in _families(record) if family.discriminator}
@@ -68,8 +69,8 @@ class _Encoder:
         with self.w.block("except FAULTS as exc:"):
             self.w.line("raise FAULT(exc, PLACES, locals()) from None")
         self.w.constants.update(
-            Misfit=Misfit, FAULTS=FAULTS, FAULT=writing_fault, PLACES=self.places, FROMHEX=bytes.fromhex, EMPTY=_EMPTY, MISSING=_MISSING, COUNT=_count,
-            NO_OBJECT=_no_object, NO_ARRAY=_no_array, UNKNOWN=_unknown, ENCODE=codecs.charmap_encode, ERRORS="replace" if self.options.lenient else "strict",
+            Misfit=Misfit, FAULTS=FAULTS, FAULT=writing_fault, PLACES=self.places, FROMHEX=bytes.fromhex, EMPTY=_EMPTY, MISSING=_MISSING, COUNT=count,
+            NO_OBJECT=no_object, NO_ARRAY=no_array, UNKNOWN=unknown, ENCODE=codecs.charmap_encode, ERRORS="replace" if self.options.lenient else "strict",
         )  # fmt: skip
         if self.page.table:
             self.w.constants["MAP"] = codecs.charmap_build(self.page.table)
@@ -173,8 +174,8 @@ class _Encoder:
         if (ready := self.prepared.pop(id(item), None)) is not None:
             return ready
         if node.key is None:
-            if not any(below.key is not None for below in _every(node)[1:]):
-                return [self._filler(node)] * (item.occurs.most if item.occurs else 1)
+            if not any(below.key is not None for below in descendants(node)[1:]):
+                return [constant(filler(node, self.options, self.page, self.items.initial, constant_bytes))]
             self.w.line(f"v = {local}")  # an alternative without a name: its members are the object's
             self.open[id(item)] = local
             return self._members(node, local, tail=tail)
@@ -207,35 +208,6 @@ class _Encoder:
         if item.occurs is None and (item.value is not None or self.forgiving):
             return self.w.constant(self.items.initial(item))
         return None
-
-    def _filler(self, node: Node) -> Piece:
-        """One occurrence of what has no name: its VALUE, else blanks or zeros."""
-        item = node.item
-        if not item.is_group:
-            if item.kind is Kind.TEXT and item.value is None:
-                return constant(self.page.blank * item.size)
-            once = constant_bytes(item, self.items.initial(item), self.options, self.page)
-            return constant(once)
-        if item.value is not None:
-            return constant(self._group_value(item))
-        raw = b""
-        for member in node.members:
-            match member:
-                case Gap():
-                    raw += bytes(member.size)
-                case Family():
-                    raw += self._filler(member.alternatives[0]).constant.ljust(member.size, self.page.blank)
-                case Node():
-                    raw += self._filler(member).constant * (member.item.occurs.most if member.item.occurs else 1)
-        return constant(raw + bytes(item.slack_after))
-
-    def _group_value(self, item: Item) -> bytes:
-        assert item.value is not None, "checked by the caller"
-        zero = b"\xf0" if self.page.ebcdic else b"0"
-        fills = {"space": self.page.blank, "low": b"\0", "high": b"\xff", "zero": zero}
-        if item.value.kind in fills:
-            return fills[item.value.kind] * item.size
-        return self.page.encode(item.value.text)[: item.size].ljust(item.size, self.page.blank)
 
     def _table(self, node: Node, number: int) -> list[Piece]:
         item = node.item
@@ -351,42 +323,5 @@ def _own_keys(node: Node) -> list[str]:
     return [node.key] if node.key is not None else keys_of(node)
 
 
-def _every(node: Node) -> list[Node]:
-    found = [node]
-    for member in node.members:
-        for inner in (
-            member.alternatives if isinstance(member, Family) else [member] if isinstance(member, Node) else []
-        ):
-            found.extend(_every(inner))
-    return found
-
-
 def _families(node: Node) -> list[Family]:
-    return [member for inner in _every(node) for member in inner.members if isinstance(member, Family)]
-
-
-# What generated code calls when something is wrong or left out
-
-
-def _count(value: Any, keys: tuple[str, ...], fallback: int | None) -> int:
-    for key in keys:
-        value = value.get(key) if type(value) is dict else None
-    if type(value) is list:
-        return len(value)
-    if value is None and fallback is not None:
-        return fallback
-    raise Misfit("missing")
-
-
-def _no_object(value: object) -> Misfit:
-    return Misfit(f"an object is expected, not {json_type(value)}")
-
-
-def _no_array(value: object) -> Misfit:
-    return Misfit(f"an array is expected, not {json_type(value)}")
-
-
-def _unknown(value: dict[str, Any], keys: frozenset[str]) -> None:
-    for key in value:
-        if key not in keys:
-            raise UnknownMember(key)
+    return [member for inner in descendants(node) for member in inner.members if isinstance(member, Family)]

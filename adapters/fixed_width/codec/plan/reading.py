@@ -11,15 +11,15 @@ from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
 
-from adapters.fixed_width.codec.codepages import CodePage, code_page
+from adapters.fixed_width.codec.codepages import CodePage, lenient_decode
 from adapters.fixed_width.codec.edited import edited_picture
 from adapters.fixed_width.codec.floats import ieee_reader, read_ibm
-from adapters.fixed_width.codec.numbers import Misfit, as_number, presenter, scaled
+from adapters.fixed_width.codec.numbers import presenter
+from adapters.fixed_width.codec.plan.literals import condition_names, is_number, pad_character
 from adapters.fixed_width.codec.plan.writer import Writer
 from adapters.fixed_width.codec.signs import MINUS_NIBBLES, PLUS_NIBBLES, digit_table, sign_table
 from adapters.fixed_width.codec.written import date_reader, national_reader, number_reader
-from adapters.fixed_width.model import Item, Kind, Literal, Sign
-from adapters.fixed_width.names import json_name
+from adapters.fixed_width.model import Item, Kind, Sign
 from adapters.fixed_width.options import Options
 
 STRUCT_CODES = {1: "b", 2: "h", 4: "i", 8: "q"}
@@ -257,78 +257,3 @@ class ItemReader:
     def _date(self, item: Item, at: Callable[[int], str]) -> None:
         assert item.date_format is not None, "a date has its format"
         self.w.line(f"v = {self.w.constant(date_reader(item.date_format))}({self._characters(item, at)})")
-
-
-def is_number(item: Item, options: Options) -> bool:
-    """Whether the item's JSON value is an integer scaled by its picture."""
-    if item.kind is Kind.EDITED:
-        return options.edited == "number"
-    return item.kind in (Kind.ZONED, Kind.NATIONAL_ZONED, Kind.PACKED, Kind.UNSIGNED_PACKED, Kind.BINARY, Kind.NUMBER)
-
-
-def pad_character(item: Item, options: Options) -> str:
-    """What fills a text item and is trimmed from it."""
-    if item.pad is not None:
-        return item.pad
-    if item.kind is Kind.DBCS:
-        return "\u3000"
-    return "\0" if options.pad == "low-values" and item.kind is Kind.TEXT else " "
-
-
-def lenient_decode(page: CodePage) -> Callable[[bytes], str]:
-    """The page's decode with U+FFFD for what it does not have, one for each byte."""
-
-    def decode(raw: bytes) -> str:
-        try:
-            return page.decode(raw)
-        except UnicodeError:
-            return "".join(_one(page, byte) for byte in raw)
-
-    return decode
-
-
-def _one(page: CodePage, byte: int) -> str:
-    try:
-        return page.decode(bytes([byte]))
-    except UnicodeError:
-        return "\ufffd"
-
-
-def condition_names(item: Item, options: Options) -> dict[object, str]:
-    """JSON value to level-88 name, for conditions that stand for exactly one value."""
-    if options.conditions == "value":
-        return {}
-    names: dict[object, str] = {}
-    for condition in item.conditions:
-        if len(condition.values) == 1 and condition.values[0][1] is None:
-            value = literal_value(item, condition.values[0][0], options)
-            if value is not None:
-                names.setdefault(value, json_name(condition.name, options.names))
-    return names
-
-
-def literal_value(item: Item, literal: Literal, options: Options) -> object | None:
-    """A VALUE as the JSON value of its item; None where it has none (HIGH-VALUE in a number)."""
-    numeric = is_number(item, options) or item.kind in (Kind.FLOAT, Kind.DOUBLE)
-    fill = {"zero": "0", "space": " ", "quote": '"', "low": "\0", "all": literal.text}
-    if numeric:
-        text = "0" if literal.kind == "zero" else literal.text if literal.kind in ("number", "text") else ""
-        try:
-            if item.picture is None:
-                return as_number(text)
-            _, show = presenter(item.picture.scale, item.picture.digits, options.numbers)
-            value = scaled(text.strip(), item.picture.scale)
-            return show(value) if show else value
-        except Misfit:
-            return None
-    length = item.size // 2 if item.kind in (Kind.NATIONAL, Kind.DBCS) else item.size
-    pad = pad_character(item, options)
-    if literal.kind in fill:
-        text = (fill[literal.kind] * length)[:length]
-    elif literal.kind == "hex":
-        text = code_page(options.codepage).decode(bytes.fromhex(literal.text))
-    elif literal.kind == "high":
-        text = code_page(options.codepage).decode(b"\xff" * item.size)
-    else:
-        text = bytes.fromhex(literal.text).decode("utf-16-be") if literal.kind == "national hex" else literal.text
-    return text.rstrip(pad) if options.trim != "none" else text.ljust(length, pad)

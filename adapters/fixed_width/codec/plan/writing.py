@@ -13,16 +13,11 @@ from typing import Any
 from adapters.fixed_width.codec.codepages import CodePage
 from adapters.fixed_width.codec.edited import edited_picture
 from adapters.fixed_width.codec.floats import ieee_writer, write_ibm
-from adapters.fixed_width.codec.numbers import Misfit, as_number, json_type, scaled, truncated
+from adapters.fixed_width.codec.numbers import Misfit, scaled, truncated
+from adapters.fixed_width.codec.plan.literals import condition_names, is_number, literal_value, pad_character
 from adapters.fixed_width.codec.plan.pieces import Joiner, Piece
-from adapters.fixed_width.codec.plan.reading import (
-    BLANKABLE,
-    STRUCT_CODES,
-    condition_names,
-    is_number,
-    literal_value,
-    pad_character,
-)
+from adapters.fixed_width.codec.plan.reading import BLANKABLE, STRUCT_CODES
+from adapters.fixed_width.codec.plan.runtime import as_float, no_text, too_big
 from adapters.fixed_width.codec.plan.writer import Writer
 from adapters.fixed_width.codec.signs import sign_bytes
 from adapters.fixed_width.codec.written import date_writer, number_writer
@@ -93,7 +88,7 @@ class ItemWriter:
                 if self.options.float == "ibm"
                 else ieee_writer(item.size, little=little)
             )
-            self.w.constants.setdefault("AS_FLOAT", _as_float)
+            self.w.constants.setdefault("AS_FLOAT", as_float)
             return self._held(f"{self.w.constant(write)}(AS_FLOAT(v))")
         if item.kind is Kind.DATE:
             assert item.date_format is not None, "a date has its format"
@@ -123,7 +118,7 @@ class ItemWriter:
             check = f"{low} <= i < {high}"
         else:
             check = f"-{limit} < i < {limit}" if signed else f"0 <= i < {limit}"
-        self.w.constants.setdefault("TOO_BIG", _too_big)
+        self.w.constants.setdefault("TOO_BIG", too_big)
         with self.w.block(f"if not {check}:"):
             self.w.line(f"raise TOO_BIG(i, {signed}, {item.picture.digits - max(scale, 0)})")
 
@@ -236,7 +231,7 @@ class ItemWriter:
         right = item.justified or item.align_right
         pad = pad_character(item, self.options)
         with self.w.block("if type(v) is not str:"):
-            self.w.constants.setdefault("NO_TEXT", _no_text)
+            self.w.constants.setdefault("NO_TEXT", no_text)
             self.w.line("raise NO_TEXT(v)")
         if self.page.table and not double:
             if self.options.lenient:
@@ -292,17 +287,3 @@ def digits_encoder(page: CodePage) -> Callable[[str], bytes]:
 
 def _utf16(text: str) -> bytes:
     return text.encode("utf-16-be")
-
-
-def _as_float(value: object) -> int | float | Any:
-    return value if type(value) is float else as_number(value)
-
-
-def _too_big(value: int, signed: bool, whole: int) -> Misfit:
-    if value < 0 and not signed:
-        return Misfit("a negative number, and the field has no sign")
-    return Misfit(f"the number has more than {max(whole, 0)} digits before the decimal point")
-
-
-def _no_text(value: object) -> Misfit:
-    return Misfit(f"a string is expected, not {json_type(value)}")

@@ -1,0 +1,83 @@
+"""What a layout says of values, as JSON values: VALUE clauses, level-88 names, discriminators. Emits no code."""
+
+from __future__ import annotations
+
+from adapters.fixed_width.codec.codepages import code_page
+from adapters.fixed_width.codec.numbers import Misfit, as_number, presenter, scaled
+from adapters.fixed_width.errors import CopybookError
+from adapters.fixed_width.model import Item, Kind, Literal
+from adapters.fixed_width.names import json_name
+from adapters.fixed_width.options import Options
+
+
+def is_number(item: Item, options: Options) -> bool:
+    """Whether the item's JSON value is an integer scaled by its picture."""
+    if item.kind is Kind.EDITED:
+        return options.edited == "number"
+    return item.kind in (Kind.ZONED, Kind.NATIONAL_ZONED, Kind.PACKED, Kind.UNSIGNED_PACKED, Kind.BINARY, Kind.NUMBER)
+
+
+def pad_character(item: Item, options: Options) -> str:
+    """What fills a text item and is trimmed from it."""
+    if item.pad is not None:
+        return item.pad
+    if item.kind is Kind.DBCS:
+        return "\u3000"
+    return "\0" if options.pad == "low-values" and item.kind is Kind.TEXT else " "
+
+
+def condition_names(item: Item, options: Options) -> dict[object, str]:
+    """JSON value to level-88 name, for conditions that stand for exactly one value."""
+    if options.conditions == "value":
+        return {}
+    names: dict[object, str] = {}
+    for condition in item.conditions:
+        if len(condition.values) == 1 and condition.values[0][1] is None:
+            value = literal_value(item, condition.values[0][0], options)
+            if value is not None:
+                names.setdefault(value, json_name(condition.name, options.names))
+    return names
+
+
+def literal_value(item: Item, literal: Literal, options: Options) -> object | None:
+    """A VALUE as the JSON value of its item; None where it has none (HIGH-VALUE in a number)."""
+    numeric = is_number(item, options) or item.kind in (Kind.FLOAT, Kind.DOUBLE)
+    fill = {"zero": "0", "space": " ", "quote": '"', "low": "\0", "all": literal.text}
+    if numeric:
+        text = "0" if literal.kind == "zero" else literal.text if literal.kind in ("number", "text") else ""
+        try:
+            if item.picture is None:
+                return as_number(text)
+            _, show = presenter(item.picture.scale, item.picture.digits, options.numbers)
+            value = scaled(text.strip(), item.picture.scale)
+            return show(value) if show else value
+        except Misfit:
+            return None
+    length = item.size // 2 if item.kind in (Kind.NATIONAL, Kind.DBCS) else item.size
+    pad = pad_character(item, options)
+    if literal.kind in fill:
+        text = (fill[literal.kind] * length)[:length]
+    elif literal.kind == "hex":
+        text = code_page(options.codepage).decode(bytes.fromhex(literal.text))
+    elif literal.kind == "high":
+        text = code_page(options.codepage).decode(b"\xff" * item.size)
+    else:
+        text = bytes.fromhex(literal.text).decode("utf-16-be") if literal.kind == "national hex" else literal.text
+    return text.rstrip(pad) if options.trim != "none" else text.ljust(length, pad)
+
+
+def discriminator_value(item: Item, text: str, options: Options) -> object:
+    """A `select` value as the raw value of its field: a level-88 name, a number, or text. Raises CopybookError."""
+    for condition in item.conditions:
+        if condition.name.upper() == text.upper() and len(condition.values) == 1 and condition.values[0][1] is None:
+            value = literal_value(item, condition.values[0][0], options)
+            text = str(value)
+    if not is_number(item, options):
+        return text.rstrip(" \0")
+    assert item.picture is not None, "numbers have a picture"
+    try:
+        return scaled(text, item.picture.scale)
+    except Misfit as exc:
+        raise CopybookError(
+            f"select: {text} is no value of {item.path}", line=item.line, column=item.column, file=item.file
+        ) from exc
