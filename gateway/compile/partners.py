@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from gateway.api.consumers import Consumer, Limits
-from gateway.api.settings.consumer import ConsumerConfig, LimitFigures
+from gateway.api.settings.consumer import ConsumerConfig
 from gateway.compile.decode.blocks import Remarks
 from gateway.compile.decode.errors import Keys
 from gateway.compile.decode.units import Named
@@ -18,26 +17,12 @@ from gateway.compile.world import World
 _NONE: Mapping[str, Limits] = MappingProxyType({})
 
 
-def limits_of(figures: LimitFigures, base: Limits = Limits()) -> Limits:  # noqa: B008  # immutable
-    """Figures as limits, over those of `base`. A burst left out is one second's rate, at least 1."""
-    found = base
-    if figures.rate is not None:
-        found = replace(found, rate=figures.rate, burst=max(1.0, figures.rate.per_second))
-    if figures.burst is not None and found.rate is not None:
-        found = replace(found, burst=float(figures.burst))
-    if figures.quota is not None:
-        found = replace(found, quota=figures.quota)
-    if figures.concurrency is not None:
-        found = replace(found, concurrency=figures.concurrency)
-    return found
-
-
 class Partners:
     """Makes plans of consumers within one world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._tiers = {name: limits_of(tier) for name, tier in world.tiers.items()}
+        self._tiers = {name: tier.limits() for name, tier in world.tiers.items()}
         self._only_issuer = next(iter(world.issuers)) if len(world.issuers) == 1 else None
 
     def plan(self, consumer: Named[ConsumerConfig], remarks: Remarks) -> ConsumerPlan | None:
@@ -46,10 +31,10 @@ class Partners:
             return None
         self._check(consumer.keys, config, remarks)
         tier = self._tiers.get(config.tier or "", Limits())
-        limits = limits_of(config.limits, tier)
+        limits = config.limits.limits(tier)
         routes: Mapping[str, Limits] = _NONE
         if config.limits.routes:
-            routes = {name: limits_of(figures) for name, figures in config.limits.routes.items()}
+            routes = {name: figures.limits() for name, figures in config.limits.routes.items()}
         return ConsumerPlan(
             Consumer(
                 consumer.name,

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.api.config import Block, Name, QuotaField, RateField
-from gateway.api.consumers import Limits
+from gateway.api.consumers import NO_LIMITS, Limits
 
 
 def _network(text: str) -> str:
@@ -63,10 +63,14 @@ class LimitFigures(Block):
     concurrency: Annotated[int, Field(ge=1)] | None = None
     """Most requests at a time."""
 
-    def limits(self) -> Limits:
-        """The figures as policies read them: a burst that is left out is one second's rate, at least 1."""
-        burst = self.burst if self.rate is None or self.burst is not None else max(1.0, self.rate.per_second)
-        return Limits(self.rate, burst, self.quota, self.concurrency)
+    def limits(self, base: Limits = NO_LIMITS) -> Limits:
+        """The figures as policies read them, over those of `base`. A burst left out is one second's rate, at least 1."""
+        rate, burst = base.rate, base.burst
+        if self.rate is not None:
+            rate, burst = self.rate, max(1.0, self.rate.per_second)
+        if self.burst is not None and rate is not None:
+            burst = float(self.burst)
+        return Limits(rate, burst, self.quota or base.quota, self.concurrency or base.concurrency)
 
 
 class TierConfig(LimitFigures):
