@@ -33,14 +33,16 @@ def read_ibm(raw: bytes) -> Decimal:
     fraction = int.from_bytes(raw[1:], "big")
     if not fraction:
         return short
-    wanted = _nearest(*((fraction << 4 * power, 1) if power > 0 else (fraction, 1 << -4 * power)), size)
+    wanted = (fraction, raw[0] & 0x7F)
+    if fraction >> 8 * (size - 1) - 4 == 0:  # not normalised
+        wanted = _nearest(*((fraction << 4 * power, 1) if power > 0 else (fraction, 1 << -4 * power)), size)
     value = _WIDE.multiply(fraction, _POWERS[power])
     for context in _SHORTER[size]:
         short = context.plus(value)
         if _nearest(*short.as_integer_ratio(), size) == wanted:
             break
     short = _WIDE.normalize(short)
-    if short.as_tuple().exponent in range(1, 20):
+    if "E+" in str(short) and short.adjusted() < 20:
         short = Decimal(int(short))  # 100, not 1E+2
     return short.copy_negate() if raw[0] >= 0x80 else short
 

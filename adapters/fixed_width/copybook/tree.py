@@ -12,7 +12,7 @@ from adapters.fixed_width.copybook.cursor import Reference
 from adapters.fixed_width.copybook.entries import Entry
 from adapters.fixed_width.copybook.storage import store
 from adapters.fixed_width.errors import CopybookError
-from adapters.fixed_width.model import Condition, Item, Kind, Occurs, Rename
+from adapters.fixed_width.model import Condition, Item, Occurs, Rename
 
 MAX_RECORD = 1 << 28  # bytes; far beyond any record, below what would exhaust memory
 
@@ -268,8 +268,3 @@ def _rename(entry: Entry, root: Item | None) -> Rename:
 
 def _error(item: Item, message: str) -> CopybookError:
     return CopybookError(message, line=item.line, column=item.column, file=item.file)
-
-
-def numeric(item: Item) -> bool:
-    """Whether the item's value is a number in COBOL's sense."""
-    return item.kind not in (None, Kind.TEXT, Kind.NATIONAL, Kind.DBCS, Kind.DATE)

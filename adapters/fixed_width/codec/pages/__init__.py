@@ -1,0 +1,1 @@
+"""Tables of mixed double-byte pages, made by `make_tables`."""

@@ -1,7 +1,8 @@
 """The decoding function of one record: offsets, tables, alternatives. Leaves each item to `reading`.
 
 A cursor is a local (or the record's start) and a distance; only tables that vary start a new local, so most
-positions are constants. Lengths are checked once for each stretch of constant positions.
+positions are constants. Lengths are checked once for each stretch of constant positions. One class, longer than
+most: its methods call each other all the way down and share where the cursor is.
 """
 
 from __future__ import annotations
@@ -212,7 +213,7 @@ class _Decoder:
         counted = item.occurs.depending
         times = str(item.occurs.most)
         if counted is not None:
-            times = self.raw[id(counted)]
+            times = self.raw.get(id(counted)) or self._peek(counted)
             self.w.line(f"f = {self._place(item, cursor)}")
             with self.w.block(f"if not {item.occurs.least} <= {times} <= {item.occurs.most}:"):
                 self.w.line(f"raise Misfit('{counted.name} is not between {item.occurs.least} and {item.occurs.most}')")
@@ -318,7 +319,25 @@ class _Decoder:
             else:
                 self.w.line("raise Misfit('a value for which no alternative is selected')")
 
+    def _peek(self, item: Item) -> str:
+        """A count inside of an alternative that is not (or not always) read: read it where it is known to lie."""
+        before = [other for other in _root(item).walk() if other.offset < item.offset and other is not item]
+        if self.options.slides and any(other.occurs and other.occurs.depending for other in before):
+            problem = f"DEPENDING ON {item.name}: it lies in one of several alternatives, behind a table that varies"
+            raise CopybookError(problem, line=item.line, column=item.column, file=item.file)
+        place = _Cursor(None, item.offset)
+        self.w.line(f"f = {self._place(item, place)}")
+        self.reader.raw(item, place.at)
+        local = self.w.name("c")
+        self.w.line(f"{local} = v")
+        return local
+
     def _alternative(self, node: Node, cursor: _Cursor, result: str, *, tail: bool) -> None:
+        raw, position = dict(self.raw), dict(self.position)
+        self._branch(node, cursor, result, tail=tail)
+        self.raw, self.position = raw, position  # what one branch has read is not there in the others
+
+    def _branch(self, node: Node, cursor: _Cursor, result: str, *, tail: bool) -> None:
         start = _Cursor(cursor.base, cursor.relative)
         self._open(start)
         shown = self._member(node, start, tail=tail)

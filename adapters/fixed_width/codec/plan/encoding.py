@@ -1,7 +1,8 @@
 """The encoding function of one record: members, tables, alternatives. Leaves each item to `writing`.
 
 Statements that read and check the values come first, in the order of the record; the pieces they leave behind are
-joined at the end, so that a record is either whole or not there.
+joined at the end, so that a record is either whole or not there. One class, longer than most: its methods call each
+other all the way down and share which objects are open.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from adapters.fixed_width.codec.codepages import CodePage
 from adapters.fixed_width.codec.numbers import Misfit
+from adapters.fixed_width.codec.plan.decoding import compile_discriminator
 from adapters.fixed_width.codec.plan.faults import FAULTS, Place, Places, writing_fault
 from adapters.fixed_width.codec.plan.fillers import filler
 from adapters.fixed_width.codec.plan.literals import discriminator_value, is_number
@@ -53,6 +55,7 @@ class _Encoder:
         self.open: dict[int, str] = {}  # groups that are being written: the local with their object
         self.known: dict[int, str] = {}  # locals with counts and discriminators
         self.prepared: dict[int, list[Piece]] = {}  # items written before their turn, for a discriminator behind
+        self.later: list[tuple[Item, str, int]] = []  # counts to be compared in the finished record
         self.incomplete: set[str] = set()  # locals of objects that may lack a member
         self.varies = options.record_format.varies and options.record_format.kind != "odo"
 
@@ -65,7 +68,13 @@ class _Encoder:
         with self.w.block("try:"):
             self.w.line("v = d")
             pieces = self._value(record, tail=True)
-            self.w.line(f"return {self.joiner.joined(pieces)}")
+            self.w.line(f"r = {self.joiner.joined(pieces)}")
+            for counted, rows, number in self.later:
+                self.w.line(f"f = {number}")
+                read = self.w.constant(compile_discriminator(counted, self.options, self.page))
+                with self.w.block(f"if {read}(r) != {rows}:"):
+                    self.w.line(f"raise Misfit({_miscounted(counted)!r})")
+            self.w.line("return r")
         with self.w.block("except FAULTS as exc:"):
             self.w.line("raise FAULT(exc, PLACES, locals()) from None")
         self.w.constants.update(
@@ -217,12 +226,14 @@ class _Encoder:
         with self.w.block(f"if type({rows}) is not list:"):
             self.w.line(f"raise NO_ARRAY({rows})")
         if item.occurs.depending:
-            count = self.known[id(item.occurs.depending)]
             self.w.line(f"n = len({rows})")
             with self.w.block(f"if not {item.occurs.least} <= n <= {item.occurs.most}:"):
                 self.w.line(f"raise Misfit('{item.occurs.least} to {item.occurs.most} items are possible')")
-            with self.w.block(f"if n != {count}:"):
-                self.w.line(f"raise Misfit('the number of items is not what {item.occurs.depending.name} says')")
+            if id(item.occurs.depending) not in self.known:
+                self._check_later(item.occurs.depending, number)
+            else:
+                with self.w.block(f"if n != {self.known[id(item.occurs.depending)]}:"):
+                    self.w.line(f"raise Misfit({_miscounted(item.occurs.depending)!r})")
         else:
             with self.w.block(f"if len({rows}) != {item.occurs.most}:"):
                 self.w.line(f"raise Misfit('exactly {item.occurs.most} items are expected')")
@@ -240,6 +251,15 @@ class _Encoder:
         if item.occurs.depending and not self.options.slides:
             self.w.line(f"{result} = {result}.ljust({item.total}, {self.page.blank!r})")
         return [Piece("bytes", result)]
+
+    def _check_later(self, counted: Item, number: int) -> None:
+        """A count inside of one of several alternatives is only known from the finished record."""
+        if self.tables:
+            problem = f"DEPENDING ON {counted.name}: it lies in one of several alternatives of a table"
+            raise CopybookError(problem, line=counted.line, column=counted.column, file=counted.file)
+        rows = self.w.name("n")
+        self.w.line(f"{rows} = n")
+        self.later.append((counted, rows, number))
 
     def _row(self, node: Node) -> list[Piece]:
         number = self._place(node.item)
@@ -259,7 +279,9 @@ class _Encoder:
             with self.w.block(f"{head} {condition}:" if condition else "else:"):
                 if family.discriminator and not family.every:
                     self._refuse_others(family, node, local)
+                known = dict(self.known)
                 expression = self.joiner.joined(self._member(node, local, tail=tail))
+                self.known = known  # what one branch has written is not there in the others
                 padding = "" if tail else f".ljust({family.size}, {self.page.blank!r})"
                 self.w.line(f"{result} = {f'({expression})' if padding else expression}{padding}")
             head = "elif"
@@ -316,6 +338,10 @@ class _Encoder:
                     )
                 )
         return [*branches, ("", family.alternatives[0])] if self.forgiving else branches
+
+
+def _miscounted(counted: Item) -> str:
+    return f"the number of items is not what {counted.name} says"
 
 
 def _own_keys(node: Node) -> list[str]:

@@ -111,6 +111,8 @@ def reading_fault(exc: Exception, places: Places, env: dict[str, Any], record: b
 
 def writing_fault(exc: Exception, places: Places, env: dict[str, Any]) -> RecordError:
     """What encoding could not fit. The offset is that of the layout, tables at their longest."""
+    if isinstance(exc, RecordError):
+        return exc  # from reading back what was just written: it knows its own place
     number: int = env["f"]
     if number < 0:  # a run of characters was being encoded
         run = places.runs[-1 - number]

@@ -319,6 +319,26 @@ def test_counts_left_out_are_the_length_of_their_table() -> None:
         made.decode("9AB".encode("cp037"))
 
 
+def test_counts_inside_of_alternatives() -> None:
+    source = "01 R. 05 K PIC X. 05 A PIC X(2). 05 B REDEFINES A. 10 N PIC 9. 10 O PIC X. 05 T PIC X OCCURS 0 TO 3 DEPENDING ON N."
+    form = parse_record_format("rdw")
+    first = record(source, record_format=form)
+    assert first.decode("k2xab".encode("cp037")) == {"k": "k", "a": "2x", "t": ["a", "b"]}
+    assert first.encode({"k": "k", "a": "2x", "t": ["a", "b"]}).decode("cp037") == "k2xab"
+    with pytest.raises(RecordError, match="not what N says") as caught:
+        first.encode({"k": "k", "a": "1x", "t": ["a", "b"]})
+    assert caught.value.pointer == "/t"
+    chosen = record(source, record_format=form, select=(parse_select("K=a:A"), parse_select("K=b:B")))
+    for value, raw in (
+        ({"k": "a", "a": "1", "t": ["x"]}, "a1 x"),
+        ({"k": "b", "b": {"n": 2, "o": "?"}, "t": ["x", "y"]}, "b2?xy"),
+    ):
+        assert chosen.decode(raw.encode("cp037")) == value
+        assert chosen.encode(value).decode("cp037") == raw
+    with pytest.raises(RecordError, match="digits are expected"):
+        chosen.encode({"k": "a", "a": "x", "t": []})
+
+
 def test_tables_that_are_left_out_or_have_no_name() -> None:
     source = "01 R. 05 N PIC 9. 05 T OCCURS 1 TO 3 DEPENDING ON N. 10 A PIC 9. 05 M PIC 9. 05 FILLER PIC X OCCURS 0 TO 2 DEPENDING ON M. 05 Z PIC X."
     made = record(source, missing="initial", record_format=parse_record_format("rdw"))
