@@ -42,12 +42,19 @@ def decode_adapter(
         return None
     route, upstream = route_and_upstream
     references = remarks.file.references
-    scope = AdapterScope(route, upstream, lambda path: references.read(references.resolve(path)))
+    read = dict(files)
+
+    def read_file(path: str) -> bytes:
+        """What a check reads beyond the spec's own list (a WSDL's imports), a worker will need as well."""
+        read[path] = references.read(references.resolve(path))
+        return read[path]
+
+    scope = AdapterScope(route, upstream, read_file)
     sound = True
     for complaint in spec.check(config, scope):
         complain(remarks, keys, complaint)
         sound = sound and complaint.level != "error"
-    return AdapterPlan(name, config, files) if sound else None
+    return AdapterPlan(name, config, read) if sound else None
 
 
 def _read(spec: AdapterSpec, config: Block, keys: Keys, remarks: Remarks) -> Mapping[str, bytes] | None:
