@@ -15,7 +15,7 @@ import signal
 import socket
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, assert_never
+from typing import Any, NoReturn, assert_never
 
 import uvloop
 
@@ -30,6 +30,7 @@ from gateway.runtime.control import (
     Channel,
     Commit,
     Count,
+    Depend,
     LetGo,
     Order,
     Part,
@@ -59,7 +60,6 @@ class Session:
         self._servers: list[DataServer] = []
         self._listeners: list[Listener] = []
         self.settings: Settings | None = None
-        self.ended = True  # nothing is being served, or all of it came to its end
 
     async def carry_out(self, order: Order) -> object:
         """The answer to an order; raises when it cannot be done."""
@@ -87,7 +87,9 @@ class Session:
             case Accept():
                 await self._accept()
             case Count():
-                return self._plane.counters()
+                return await self._plane.counters()
+            case Depend():
+                return self._plane.dependencies()
             case Purge(request):
                 return await self._plane.purge(request)
             case Announce():
@@ -101,10 +103,11 @@ class Session:
     async def leave(self, linger_s: float, timeout_s: float) -> bool:
         """Whether every call ended in time."""
         servers, self._servers = self._servers, []
-        if servers:
-            self.ended = await let_go(self._plane, servers, timeout_s, linger_s=linger_s, listeners=self._listeners)
-            await self._plane.close()
-        return self.ended
+        if not servers:
+            return True
+        ended = await let_go(self._plane, servers, timeout_s, linger_s=linger_s, listeners=self._listeners)
+        await self._plane.close()
+        return ended
 
     async def _accept(self) -> None:
         assert self.settings is not None, "a configuration is live before connections are accepted"
@@ -125,8 +128,12 @@ class Session:
                 self._plane.discard(task.result())
 
 
-async def serve(control: socket.socket, make_plane: PlaneFactory) -> bool:
-    """Obey until told to leave or the supervisor is gone. Returns whether every call ended in time."""
+async def serve(control: socket.socket, make_plane: PlaneFactory) -> NoReturn:
+    """Obey until told to leave or the supervisor is gone, and end the process.
+
+    At once, without the interpreter's own end: calls whose time is up would get Granian's 500 instead of a closed
+    connection, and Granian's threads may still be on their way through the interpreter.
+    """
     channel = await Channel.over(control)
     session = Session(make_plane)
     running: set[asyncio.Task[None]] = set()
@@ -150,12 +157,13 @@ async def serve(control: socket.socket, make_plane: PlaneFactory) -> bool:
             task.add_done_callback(running.discard)
             if isinstance(ask.order, LetGo):
                 await asyncio.wait({task})
-                return session.ended
+                break
     except EOFError:
         if session.settings is not None:
             log.warning("the supervisor is gone; ending")
             await session.leave(SETTLE_S, session.settings.drain.timeout)
-        return session.ended
+    logging.shutdown()
+    os._exit(0)
 
 
 def factory(reference: str) -> PlaneFactory:
@@ -180,10 +188,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 50, 100)
-    ended = uvloop.run(serve(socket.socket(fileno=options.control), make_plane))
-    if not ended:  # calls whose time is up sit in Granian's threads; nothing but the end of the process cuts them
-        logging.shutdown()
-        os._exit(0)
+    uvloop.run(serve(socket.socket(fileno=options.control), make_plane))
 
 
 if __name__ == "__main__":

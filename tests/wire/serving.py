@@ -156,7 +156,7 @@ async def serving(
     async def read_log() -> None:
         assert process.stderr is not None
         async for line in process.stderr:
-            lines.append(json.loads(line))
+            lines.append(json.loads(line) if line.startswith(b"{") else {"message": line.decode()})
             arrived.set()
 
     log = asyncio.ensure_future(read_log())
