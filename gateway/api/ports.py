@@ -137,6 +137,15 @@ class Fetch(Protocol):
         ...
 
 
+@runtime_checkable
+class Dependency(Protocol):
+    """Lasting state (Scope.state) that stands for a system beside the gateway. The ops port's readiness shows it."""
+
+    def dependency(self) -> tuple[str, bool]:
+        """Its name, `issuer:NAME` or `store:NAME`, and whether it can be used at this moment."""
+        ...
+
+
 class Scope(Protocol):
     """Where a policy is being built, and what it may use. Handed to `build` only, never kept across builds."""
 

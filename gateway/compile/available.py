@@ -45,7 +45,6 @@ class _Missing:
 _TABLE = (
     _Missing("settings", ("listen", "protocols", "*"), "HTTP/2 towards callers", _other_than("http1")),
     _Missing("settings", ("streams", "reload_grace"), "reload_grace", _other_than("5m")),
-    _Missing("settings", ("ops", "ready_requires"), "ready_requires", bool),
     _Missing("settings", ("proxy", "client_cert_header"), "client_cert_header", _other_than("none")),
     _Missing("settings", ("stores", "*"), "a store other than memory", _store),
     _Missing("settings", ("store",), "a store other than memory", _store),

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from gateway.compile.finding import Finding
 from gateway.ops.answers import Json, problem
-from gateway.ops.totals import report_of, upstreams_of
+from gateway.ops.totals import Ledger, upstreams_of, usable_of
 from gateway.runtime.data_plane import Counters
 from gateway.runtime.ops_backend import OpsBackend
 from gateway.runtime.reload import Abandoned, Applied, Outcome, Rejected
@@ -22,26 +22,34 @@ from gateway.telemetry.exposition import CONTENT_TYPE, exposition
 class Endpoints:
     def __init__(self, backend: OpsBackend) -> None:
         self._backend = backend
+        self._ledger = Ledger()
+        self._scraping = asyncio.Lock()
 
     async def alive(self, request: Request) -> Response:
         return Json({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
-        status = self._backend.status()
+        backend = self._backend
+        usable = usable_of(await backend.dependencies())
+        status = backend.status()
+        required = backend.plan().settings.ops.ready_requires
+        ready = status.ready and all(fine for (_, name), fine in usable.items() if name in required)
         document = {
-            "ready": status.ready,
+            "ready": ready,
             "draining": status.draining,
             "version": status.version,
             "workers": {"alive": status.workers_alive, "wanted": status.workers_wanted},
+            "stores": {name: fine for (kind, name), fine in usable.items() if kind == "store"},
+            "issuers": {name: fine for (kind, name), fine in usable.items() if kind == "issuer"},
         }
-        return Json(document, 200 if status.ready else 503)
+        return Json(document, 200 if ready else 503)
 
     async def metrics(self, request: Request) -> Response:
-        report = report_of(await self._counters(), self._backend.status())
-        # 10,000 routes are 160,000 lines: off the loop that watches over workers
-        return Response(
-            await asyncio.to_thread(exposition, report), media_type=CONTENT_TYPE, headers={"cache-control": "no-store"}
-        )
+        async with self._scraping:  # the ledger takes reports in the order in which they were made
+            counters, status, plan = await self._counters(), self._backend.status(), self._backend.plan()
+            # 10,000 routes are 160,000 lines: off the loop that watches over workers
+            text = await asyncio.to_thread(lambda: exposition(self._ledger.total(counters, status, plan)))
+        return Response(text, media_type=CONTENT_TYPE, headers={"cache-control": "no-store"})
 
     async def reload(self, request: Request) -> Response:
         outcome = await self._backend.reload()

@@ -67,6 +67,11 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Depend:
+    """Say which systems beside the gateway you use, and whether each can be used."""
+
+
+@dataclass(frozen=True, slots=True)
 class Purge:
     """Carry out an order of the ops plane."""
 
@@ -86,7 +91,7 @@ class LetGo:
     timeout_s: float
 
 
-Order: TypeAlias = Begin | Part | Prepare | Commit | Abandon | Accept | Count | Purge | Announce | LetGo
+Order: TypeAlias = Begin | Part | Prepare | Commit | Abandon | Accept | Count | Depend | Purge | Announce | LetGo
 
 
 @dataclass(frozen=True, slots=True)

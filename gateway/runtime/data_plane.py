@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -80,8 +81,15 @@ class Slices:
 class Counters:
     """What a worker tells the supervisor of itself."""
 
-    report: Report
+    process: str  # tells it apart from every other that there was
+    parts: tuple[bytes, ...]  # of the report, pickled one by one: in one piece it would hold the loop
     upstreams: dict[str, Any]  # statistics by upstream
+
+    def report(self) -> Report:
+        whole = Report()
+        for part in self.parts:
+            whole.add(pickle.loads(part))  # noqa: S301 - made by counters() below, in a process that we started
+        return whole
 
 
 class WorkerPlane:
@@ -102,6 +110,7 @@ class WorkerPlane:
         self._access_log: AccessLog | None = None
         self._edges: list[Edge] = []
         self._dismantling: set[asyncio.Task[None]] = set()
+        self._process = os.urandom(8).hex()
         self._resources.metrics.sources.append(self._values)
 
     @property
@@ -222,9 +231,20 @@ class WorkerPlane:
             self._retire_log(prepared.access_log)
         self._resources.keep_only({name for one in self._bound.values() for name in one.needs})
 
-    def counters(self) -> Counters:
-        statistics = {name: upstream.statistics() for name, upstream in self._upstreams.items()}
-        return Counters(self._resources.metrics.report(), statistics)
+    async def counters(self) -> Counters:
+        slices = Slices()
+        parts = []
+        for part in self._resources.metrics.parts():
+            parts.append(pickle.dumps(part, pickle.HIGHEST_PROTOCOL))
+            await slices.breathe()
+        return Counters(self._process, tuple(parts), self.statistics())
+
+    def statistics(self) -> dict[str, Any]:
+        """Of each upstream, by its name."""
+        return {name: upstream.statistics() for name, upstream in self._upstreams.items()}
+
+    def dependencies(self) -> dict[str, bool]:
+        return self._resources.dependencies()
 
     async def purge(self, request: object) -> object:
         """No policy keeps anything yet that ops could ask to drop."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from gateway.compile.plan import Plan
@@ -14,6 +14,8 @@ from gateway.runtime.control import WorkerFailedError
 from gateway.runtime.delta import difference, split
 from gateway.runtime.listeners import Listener
 from gateway.runtime.worker_process import START_S, WorkerOptions, WorkerProcess
+
+T = TypeVar("T")
 
 log = logging.getLogger("sluicegate.supervisor")
 
@@ -75,7 +77,7 @@ class Fleet:
             for place in raised.keys() & old.keys():
                 _keep(self._retire(old[place], plan.settings.drain.delay), self._retiring)
 
-    async def ask_all(self, ask: Callable[[WorkerProcess], Awaitable[object]]) -> list[object]:
+    async def ask_all(self, ask: Callable[[WorkerProcess], Awaitable[T]]) -> list[T]:
         """The answers of those that answer."""
         answers = await asyncio.gather(*(ask(worker) for worker in self.alive()), return_exceptions=True)
         for answer in answers:

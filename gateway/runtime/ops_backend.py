@@ -56,6 +56,10 @@ class OpsBackend(Protocol):
         """What DataPlane.counters() gives, of every worker that answers."""
         ...
 
+    async def dependencies(self) -> list[Mapping[str, bool]]:
+        """What DataPlane.dependencies() gives, of every worker that answers."""
+        ...
+
     async def purge(self, request: object) -> list[object]:
         """Let every worker carry out DataPlane.purge(request)."""
         ...

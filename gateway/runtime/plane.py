@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
 from gateway.runtime.delta import Delta
@@ -39,8 +39,12 @@ class DataPlane(Protocol):
         """Free what prepare() gave; it will not be committed."""
         ...
 
-    def counters(self) -> object:
-        """A picklable copy of what this process has counted so far."""
+    async def counters(self) -> object:
+        """A picklable copy of what this process has counted so far, made in slices."""
+        ...
+
+    def dependencies(self) -> Mapping[str, bool]:
+        """Whether each system beside the gateway that is in use here (`issuer:NAME`, `store:NAME`) can be used."""
         ...
 
     async def purge(self, request: object) -> object:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from gateway.api.ports import Dependency
 from gateway.runtime.fetch import HttpFetch
 from gateway.stores.open import Stores
 from gateway.telemetry.metrics import Metrics
@@ -50,6 +51,15 @@ class Resources:
         found: T | None = self._states.get(identity)
         if found is None:
             found = self._states[identity] = make()
+        return found
+
+    def dependencies(self) -> dict[str, bool]:
+        """Whether each system beside the gateway that policies hold state of can be used."""
+        found: dict[str, bool] = {}
+        for state in list(self._states.values()):
+            if isinstance(state, Dependency):
+                name, usable = state.dependency()
+                found[name] = found.get(name, True) and usable  # an old configuration may hold one of its own
         return found
 
     def spawn(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:

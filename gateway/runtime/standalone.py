@@ -104,7 +104,10 @@ class Standalone:
         return await self._reloader.reload()
 
     async def counters(self) -> list[object]:
-        return [self._live().plane.counters()]
+        return [await self._live().plane.counters()]
+
+    async def dependencies(self) -> list[Mapping[str, bool]]:
+        return [self._live().plane.dependencies()]
 
     async def purge(self, request: object) -> list[object]:
         return [await self._live().plane.purge(request)]

@@ -107,6 +107,9 @@ class Supervisor:
     async def counters(self) -> list[object]:
         return await self._fleet.ask_all(lambda worker: worker.counters())
 
+    async def dependencies(self) -> list[Mapping[str, bool]]:
+        return await self._fleet.ask_all(lambda worker: worker.dependencies())
+
     async def purge(self, request: object) -> list[object]:
         return await self._fleet.ask_all(lambda worker: worker.purge(request))
 

@@ -22,6 +22,7 @@ from gateway.runtime.control import (
     Channel,
     Commit,
     Count,
+    Depend,
     InheritedListener,
     LetGo,
     Link,
@@ -113,6 +114,10 @@ class WorkerProcess:
 
     async def counters(self) -> object:
         return await self._link.ask(Count(), ANSWER_S)
+
+    async def dependencies(self) -> Mapping[str, bool]:
+        said: Mapping[str, bool] = await self._link.ask(Depend(), ANSWER_S)
+        return said
 
     async def purge(self, request: object) -> object:
         return await self._link.ask(Purge(request), ANSWER_S)

@@ -45,6 +45,10 @@ class Keyring:
         """Whether there are keys that may be used: had once, and not older than `stale_s`."""
         return self._current() is not None
 
+    def dependency(self) -> tuple[str, bool]:
+        """Implements gateway.api.ports.Dependency."""
+        return f"issuer:{self.name}", self.ready
+
     def fitting(self, kid: str | None, alg: str) -> Sequence[VerificationKey]:
         """The keys that may have signed a token; empty when there are none, or none may be used."""
         keys = self._current()

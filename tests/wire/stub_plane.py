@@ -56,7 +56,10 @@ class StubPlane:
     def discard(self, prepared: object) -> None:
         assert isinstance(prepared, Delta)
 
-    def counters(self) -> object:
+    def dependencies(self) -> dict[str, bool]:
+        return {}
+
+    async def counters(self) -> object:
         return {"pid": os.getpid(), "served": self.served, "version": self.version, "busy": self.busy}
 
     async def purge(self, request: object) -> object:

@@ -75,7 +75,7 @@ class Ops(Block):
     metrics: Literal["open", "token"] = "open"
     """Whether /metrics needs the token too."""
     ready_requires: tuple[str, ...] = ()
-    """Stores and issuers (`store:NAME`, `issuer:NAME`) without which the gateway is not ready."""
+    """Names of stores and issuers without which the gateway is not ready. One that no route uses is not waited for."""
 
     @model_validator(mode="after")
     def _token_beyond_loopback(self) -> Ops:

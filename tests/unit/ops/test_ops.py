@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,7 @@ from gateway.api.settings.document import Ops, Settings
 from gateway.compile.finding import Finding
 from gateway.compile.plan import Plan
 from gateway.ops.application import ops_application
+from gateway.ops.totals import Ledger
 from gateway.runtime.data_plane import Counters
 from gateway.runtime.ops_backend import Status
 from gateway.runtime.reload import Abandoned, Applied, Outcome, Rejected
@@ -37,6 +39,8 @@ class Backend:
     counted: Sequence[object] = ()
     reloads: int = 0
     broken: bool = False
+    dependent: Sequence[Mapping[str, bool]] = ()
+    routes: Sequence[str] = ("orders",)
 
     def status(self) -> Status:
         if self.broken:
@@ -44,7 +48,8 @@ class Backend:
         return self.state
 
     def plan(self) -> Plan:
-        return Plan("v1", Settings(version=1, ops=self.ops), {}, {}, {}, {}, ())
+        routes: dict[str, Any] = dict.fromkeys(self.routes)
+        return Plan("v1", Settings(version=1, ops=self.ops), routes, {}, {}, {}, ())
 
     def findings(self) -> Sequence[Finding]:
         return [WARNING]
@@ -58,6 +63,9 @@ class Backend:
 
     async def counters(self) -> list[object]:
         return list(self.counted)
+
+    async def dependencies(self) -> list[Mapping[str, bool]]:
+        return list(self.dependent)
 
     async def purge(self, request: object) -> list[object]:
         return []
@@ -139,7 +147,22 @@ def test_ready_while_a_worker_serves() -> None:
         "draining": False,
         "version": "v1",
         "workers": {"alive": 1, "wanted": 2},
+        "stores": {},
+        "issuers": {},
     }
+
+
+def test_readiness_shows_what_the_gateway_depends_on_and_requires_what_it_is_told_to() -> None:
+    said = [{"issuer:partners": True, "store:cache": True}, {"issuer:partners": False}]
+    backend = Backend(dependent=said)
+    answer = call(backend, "GET", "/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["issuers"] == {"partners": False}
+    assert answer.json()["stores"] == {"cache": True}
+    backend.ops = Ops(ready_requires=("cache", "unused"))
+    assert call(backend, "GET", "/readyz").status_code == 200
+    backend.ops = Ops(ready_requires=("partners",))
+    assert call(backend, "GET", "/readyz").status_code == 503
 
 
 @pytest.mark.parametrize("state", [replace(STATUS, draining=True), replace(STATUS, workers_alive=0)])
@@ -202,12 +225,15 @@ def test_config_shows_what_runs_and_what_became_of_the_last_attempt(last: Outcom
     assert document["configuration"]["ops"]["token"] == "${env:OPS_TOKEN}"
 
 
-def worker(requests: int, idle: int) -> Counters:
+def worker(requests: int, idle: int, process: str = "", route: str = "orders") -> Counters:
     metrics = Metrics()
     for _ in range(requests):
-        metrics.route("orders").observe("GET", 200, "free", 0.004)
+        metrics.route(route).observe("GET", 200, "free", 0.004)
+    metrics.in_flight = 1
+    parts = tuple(pickle.dumps(part) for part in metrics.parts())
     figures = {"open": 3, "idle": idle, "opening": 0, "waiting": 1, "waits": 0, "requests": requests, "errors": 0}
-    return Counters(metrics.report(), {"orders": {"http://10.0.0.1:8080": figures}})
+    upstreams = {"orders": {"http://10.0.0.1:8080": figures}}
+    return Counters(process or f"{requests} requests", parts, upstreams)
 
 
 def test_upstreams_of_all_workers_in_one() -> None:
@@ -234,6 +260,34 @@ def test_metrics_of_all_workers_in_one() -> None:
     assert samples["sluicegate_workers_replaced_total",] == 4
     assert samples["sluicegate_upstream_connections", "busy", "http://10.0.0.1:8080", "orders"] == 1
     assert samples["sluicegate_upstream_waiting_calls", "http://10.0.0.1:8080", "orders"] == 2
+
+
+REQUESTS = "sluicegate_requests_total"
+LABELS = ("orders", "GET", "200", "free")
+
+
+def test_sums_do_not_step_back_when_a_worker_is_gone() -> None:
+    ledger, plan, status = Ledger(), Backend().plan(), STATUS
+    both = ledger.total([worker(3, 2, "a"), worker(4, 3, "b")], status, plan)
+    assert both.values[REQUESTS][LABELS] == 7
+    busy = ledger.total([worker(5, 3, "b")], status, plan)  # `a` is alive, but did not answer this time
+    assert busy.values[REQUESTS][LABELS] == 8
+    assert busy.values["sluicegate_in_flight_requests"][()] == 1, "gauges are of those that answer"
+    replaced = ledger.total([worker(6, 3, "b"), worker(1, 3, "c")], status, plan)
+    assert replaced.values[REQUESTS][LABELS] == 10
+    again = ledger.total([worker(6, 3, "b"), worker(2, 3, "c")], status, plan)
+    assert again.values[REQUESTS][LABELS] == 11
+    assert again.values["sluicegate_request_seconds"][("orders",)][0][2] == 11  # type: ignore[index]  # a histogram
+
+
+def test_routes_that_are_gone_leave_the_sums() -> None:
+    ledger, status = Ledger(), STATUS
+    old = Backend(routes=["old"]).plan()
+    ledger.total([worker(3, 2, "a", "old"), worker(4, 3, "b", "old")], status, old)
+    new = ledger.total([worker(5, 2, "b"), worker(1, 2, "c")], status, Backend().plan())
+    assert set(new.values[REQUESTS]) == {LABELS}
+    back = ledger.total([worker(1, 2, "b", "old"), worker(1, 2, "c", "old")], status, old)
+    assert set(back.values[REQUESTS].values()) == {2}
 
 
 def test_unknown_paths_are_problems_and_slashes_are_not_guessed() -> None:

@@ -7,7 +7,7 @@ import pickle
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.telemetry.exposition import exposition
-from gateway.telemetry.metrics import IN_FLIGHT, REQUESTS, Family, Metrics, Report
+from gateway.telemetry.metrics import IN_FLIGHT, REQUESTS, ROUTES_A_PART, Family, Metrics, Report
 
 
 def samples(report: Report) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -81,3 +81,25 @@ def test_gone_routes_leave_nothing() -> None:
     metrics.forget_routes(["orders"])
     assert metrics.routes == {}
     assert list(metrics.decisions) == [("other", "cors", "allow")]
+
+
+def test_a_large_report_comes_in_small_parts_that_add_up() -> None:
+    metrics = Metrics()
+    for number in range(1000):
+        metrics.route(f"r{number}").observe("GET", 200, "", 0.1)
+        metrics.decision(f"r{number}", "cors", "allow").value = 1
+    parts = list(metrics.parts())
+    assert max(sum(map(len, part.values.values())) for part in parts) <= 8 * ROUTES_A_PART
+    whole = metrics.report()
+    assert len(whole.values[REQUESTS.name]) == len(whole.values["sluicegate_policy_decisions_total"]) == 1000
+
+
+def test_a_route_may_go_while_a_report_is_made() -> None:
+    metrics = Metrics()
+    for number in range(2 * ROUTES_A_PART):
+        metrics.route(f"r{number}").observe("GET", 200, "", 0.1)
+    parts = metrics.parts()
+    next(parts)
+    metrics.forget_routes([f"r{number}" for number in range(2 * ROUTES_A_PART)])
+    metrics.route("new")
+    assert [part.values.get(REQUESTS.name) for part in parts] == [None, None]
