@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from adapters.fixed_width.options import Names, Numbers, Options, RecordFormat, parse_record_format
-from gateway.api.config import Block, FilePath
+from gateway.api.config import Block, file_path
 
 
 def _text_keys(value: object) -> object:
@@ -16,6 +17,12 @@ def _text_keys(value: object) -> object:
     return {str(key): inner for key, inner in value.items()} if isinstance(value, Mapping) else value
 
 
+def _absolute(path: str, info: ValidationInfo) -> str:
+    """The configuration's folder may be relative itself; members that a copybook copies are found beside it."""
+    return path if info.context is None else os.path.abspath(path)
+
+
+LayoutPath = Annotated[str, file_path(), AfterValidator(_absolute)]
 Select = Mapping[str, Annotated[Mapping[str, str], BeforeValidator(_text_keys)]]
 Statuses = Annotated[Mapping[str, Annotated[int, Field(ge=400, le=599)]], BeforeValidator(_text_keys)]
 
@@ -23,9 +30,9 @@ Statuses = Annotated[Mapping[str, Annotated[int, Field(ge=400, le=599)]], Before
 class RecordBlock(Block):
     """One kind of record: where its layout is, and how it is read and written."""
 
-    copybook: FilePath | None = None
+    copybook: LayoutPath | None = None
     """A COBOL copybook, relative to this file; members that it copies lie beside it."""
-    layout: FilePath | None = None
+    layout: LayoutPath | None = None
     """A plain layout in YAML, instead of a copybook."""
     source: Literal["auto", "fixed", "free"] = "auto"
     """Reference format of the copybook."""
