@@ -50,9 +50,7 @@ def build(config: SoapConfig, scope: AdapterScope) -> SoapCodec:
     """Raises BadWsdl, LookupError, BadPath, PlaceholderError, OSError, ValueError; check() has shown all of them before."""
     shared = CATALOGUE.compiled(config.wsdl, scope.read_file, remote=config.remote)
     port, operation = shared.wsdl.require(config.operation, service=config.service, port=config.port)
-    codec = OperationCodec(
-        shared.wsdl, operation, shared, numbers=config.numbers, unknown=config.unknown, strict=config.strict_answers
-    )
+    codec = OperationCodec(shared.wsdl, operation, shared, numbers=config.numbers, unknown=config.unknown)
     return SoapCodec(config, codec, port, scope.read_file)
 
 

@@ -110,11 +110,9 @@ class OperationCodec:
         *,
         numbers: Numbers = "string",
         unknown: Unknown = "reject",
-        strict: bool = True,
     ) -> None:
         self.wsdl = wsdl
         self.operation = operation
-        self.strict = strict
         schema = wsdl.schema
         shared = shared or Shared(wsdl)
         message = operation.input

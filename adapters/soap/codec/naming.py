@@ -33,7 +33,7 @@ def polymorphic(schema: Schema, declared: AnyType) -> bool:
         return False
     if declared.name.startswith("{http://www.w3.org/2001/XMLSchema}"):
         return False  # every schema derives from string; nobody means it
-    return any(kind.name for kind in declared.derived) or any(any(descendants(kind)) for kind in declared.derived)
+    return any(kind.name for kind in descendants(declared) if kind is not declared)
 
 
 def attribute_keys(kind: ComplexType) -> dict[str, str]:

@@ -66,14 +66,10 @@ class Writers:
 
     # --- entry points --------------------------------------------------------------------------------------
 
-    def element(self, element: Element, name: str | None = None) -> WriteElement:
-        """The writer of an element; `name` overrides its own (rpc parts have none)."""
-        key = element
-        if name is None and key in self._elements:
-            return self._elements[key]
-        write = self._element(element, name or element.name)
-        if name is None:
-            self._elements[key] = write
+    def element(self, element: Element) -> WriteElement:
+        write = self._elements.get(element)
+        if write is None:
+            write = self._elements[element] = self._element(element)
         return write
 
     def type(self, kind: AnyType) -> TypeWriter:
@@ -117,8 +113,8 @@ class Writers:
 
     # --- elements ------------------------------------------------------------------------------------------
 
-    def _element(self, element: Element, name: str) -> WriteElement:
-        tag = self.prefixes.qualified(name)
+    def _element(self, element: Element) -> WriteElement:
+        tag = self.prefixes.qualified(element.name)
         kind = element.type
         nil = f"<{tag}{NIL}/>" if element.nillable or self.encoded else None
         start, end = f"<{tag}", f"</{tag}>"

@@ -45,7 +45,7 @@ def simple_content_writer(writers: Writers, kind: ComplexType, text_type: Simple
 
 def array_writer(writers: Writers, kind: ComplexType, item: Element) -> WriteType:
     """SOAP 1.1 §5.4.2. In literal use the array's accessor is written without the encoding's attributes."""
-    write_item = writers.element(item, item.name)
+    write_item = writers.element(item)
     item_type = item.type
     name = writers.prefixes.qualified(item_type.name or clark(XSD, "anyType"))
     if isinstance(item_type, ComplexType) and item_type.array_item is not None and not item_type.name:
