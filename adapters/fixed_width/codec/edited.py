@@ -62,8 +62,9 @@ def edited_picture(symbols: str, *, blank_when_zero: bool = False) -> EditedPict
             if index in kept:
                 digits.append(one if one in "0123456789" and one else "0")
         value = int("".join(digits) or "0")
-        for candidate in (value, -value):
-            if (signed or candidate >= 0) and edit(candidate) == text:
+        marked = signed and any(mark in text for mark in ("-", "CR", "DB"))
+        for candidate in (-value, value) if marked else (value,):
+            if edit(candidate) == text:
                 return candidate
         raise Misfit("the text is not what the picture gives for any number")
 

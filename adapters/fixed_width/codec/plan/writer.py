@@ -17,6 +17,7 @@ class Writer:
     _lines: list[str] = field(default_factory=list)
     _indent: int = 1
     _count: int = 0
+    _names: dict[int, str] = field(default_factory=dict)
 
     def line(self, text: str) -> None:
         self._lines.append("    " * self._indent + text)
@@ -46,12 +47,11 @@ class Writer:
         return f"{prefix}{self._count}"
 
     def constant(self, value: object, prefix: str = "K") -> str:
-        """A global name for a value that source text cannot hold; equal functions and strings share one."""
-        for name, known in self.constants.items():
-            if known is value:
-                return name
-        name = self.name(prefix)
-        self.constants[name] = value
+        """A global name for a value that source text cannot hold; one object has one name."""
+        name = self._names.get(id(value))  # ids stay: the constants keep their values alive
+        if name is None:
+            name = self._names[id(value)] = self.name(prefix)
+            self.constants[name] = value
         return name
 
     @property
