@@ -27,7 +27,7 @@ from adapters.soap.paths import resolve
 from adapters.soap.request import Incoming, read_request
 from adapters.soap.schema.model import ComplexType, Element, Group, Particle
 from adapters.soap.schema.service_model import Port
-from adapters.soap.security.header import BODY_ID, WSSE, Moment, security_header, timestamp, username_token
+from adapters.soap.security.header import WSSE, Moment, security_header, timestamp, username_token
 from adapters.soap.security.signature import Signer, Verifier, check_timestamp
 from gateway.api.adapter import AdapterScope, Codec, Encoded, Reply
 from gateway.api.errors import RequestRefused, Unmappable
@@ -90,6 +90,8 @@ class SoapCodec(Codec):
         self._attached = {part.name for part in operation.input.attached}
         self._target = _target(config.address or port.address)
         self._action = operation.action
+        if any(not " " <= char <= "~" or char in '"\\' for char in operation.action):
+            raise ValueError("the operation's soapAction holds characters that no header field can carry")
         self._media = _MEDIA[operation.version]
         # SOAP 1.1 §6.1.1: quoted, empty when there is none; SOAP 1.2 part 2 §6.5.3: a parameter of the media type
         self._content_type = f"{self._media}; charset=utf-8"
@@ -110,15 +112,16 @@ class SoapCodec(Codec):
 
     def encode(self, exchange: Exchange, body: bytes) -> Encoded:
         incoming = read_request(exchange, body)
-        blocks = self._blocks(exchange)
         security = self._security
+        moment = Moment(self._now(), urandom(16), token_hex(8)) if security.wanted else None
+        blocks = self._blocks(exchange, moment)
         try:
             value, headers = self._content(exchange, incoming)
             loose = self._loose(value)
-            envelope = self._codec.encode(value, headers, blocks, BODY_ID if security.signs else "")
+            envelope = self._codec.encode(value, headers, blocks, moment.body_id if moment and security.signs else "")
         except Misfit as misfit:
             raise self._unmappable(misfit, exchange, incoming.value) from misfit
-        octets = security.sign(envelope) if security.signs else envelope.encode()
+        octets = security.sign(envelope, moment) if moment and security.signs else envelope.encode()
         if incoming.attachments or loose:
             return self._multipart(octets, incoming, loose)
         return Encoded(octets, self._content_type.encode(), target=self._target, headers=self._fields)
@@ -143,8 +146,8 @@ class SoapCodec(Codec):
                 raise RequestRefused(400, "soap.bad-query", "The query has too many parameters.") from exc
         return value, headers
 
-    def _blocks(self, exchange: Exchange) -> list[str]:
-        blocks = self._security.blocks(self._now) if self._security.wanted else []
+    def _blocks(self, exchange: Exchange, moment: Moment | None) -> list[str]:
+        blocks = self._security.blocks(moment) if moment is not None else []
         if self._addressing is not None:
             action, to = self._addressing
             message_id = f"urn:uuid:{uuid.uuid4()}"
@@ -228,8 +231,7 @@ class _SecurityHeader:
         self.signs = self._signer is not None
         self.wanted = bool(self._token or self._lifetime_s or self._signer or self._verifier)
 
-    def blocks(self, now: Now) -> list[str]:
-        moment = Moment(now(), urandom(16))
+    def blocks(self, moment: Moment) -> list[str]:
         parts = []
         if self._lifetime_s:
             parts.append(timestamp(moment, self._lifetime_s))
@@ -239,9 +241,10 @@ class _SecurityHeader:
             )
         return [security_header(*parts)] if parts or self.signs else []
 
-    def sign(self, envelope: str) -> bytes:
+    def sign(self, envelope: str, moment: Moment) -> bytes:
         assert self._signer is not None, "asked for only when it signs"
-        return self._signer.sign(envelope, "Body", *(("Timestamp",) if self._lifetime_s else ()))
+        signed = ("Body", "Timestamp") if self._lifetime_s else ("Body",)
+        return self._signer.sign(envelope, moment.name("X509"), *map(moment.name, signed))
 
     def check(self, root: etree._Element, now: Now) -> None:
         if self._verifier is not None:

@@ -104,5 +104,6 @@ def _built(config: SoapConfig, scope: AdapterScope, shared: Shared, operation: O
     except OSError as exc:
         yield Complaint(("security", "signature"), f"cannot read {exc.filename or 'a file'}: {exc.strerror or exc}")
     except ValueError as exc:
-        path = ("address",) if "address" in str(exc) else ("security", "signature")
+        words = {"address": ("address",), "soapAction": ("operation",)}
+        path = next((path for word, path in words.items() if word in str(exc)), ("security", "signature"))
         yield Complaint(path, str(exc))

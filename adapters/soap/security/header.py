@@ -17,15 +17,24 @@ _TOKEN: Final = _OASIS + "username-token-profile-1.0"
 BASE64: Final = _OASIS + "soap-message-security-1.0#Base64Binary"
 X509: Final = _OASIS + "x509-token-profile-1.0#X509v3"
 
-BODY_ID: Final = f' xmlns:wsu="{WSU}" wsu:Id="Body"'
-
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a request's security header must not repeat."""
+    """What a request's security header must not repeat. `mark` makes the ids of signed elements hard to guess:
+
+    a caller who could name one in an attribute of their own would make the signature's references ambiguous.
+    """
 
     now: datetime
     nonce: bytes
+    mark: str
+
+    def name(self, element: str) -> str:
+        return f"{element}-{self.mark}"
+
+    @property
+    def body_id(self) -> str:
+        return f' xmlns:wsu="{WSU}" wsu:Id="{self.name("Body")}"'
 
 
 def instant(moment: datetime) -> str:
@@ -36,7 +45,7 @@ def instant(moment: datetime) -> str:
 def timestamp(moment: Moment, lifetime_s: float) -> str:
     expires = moment.now + timedelta(seconds=lifetime_s)
     return (
-        f'<wsu:Timestamp wsu:Id="Timestamp"><wsu:Created>{instant(moment.now)}</wsu:Created>'
+        f'<wsu:Timestamp wsu:Id="{moment.name("Timestamp")}"><wsu:Created>{instant(moment.now)}</wsu:Created>'
         f"<wsu:Expires>{instant(expires)}</wsu:Expires></wsu:Timestamp>"
     )
 

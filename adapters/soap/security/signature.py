@@ -51,17 +51,17 @@ class Signer:
         )
         self._certificate = b64encode(certificate.public_bytes(Encoding.DER)).decode()
 
-    def sign(self, envelope: str, *references: str) -> bytes:
+    def sign(self, envelope: str, token_id: str, *references: str) -> bytes:
         """The envelope with a signature over the elements whose wsu:Id is named, inside its wsse:Security header."""
         root = parse(envelope.encode())
         security = root.find(f"{{*}}Header/{{{WSSE}}}Security")
         assert security is not None, "the header was written before"
         token = etree.SubElement(security, f"{{{WSSE}}}BinarySecurityToken", EncodingType=BASE64, ValueType=X509)
-        token.set(f"{{{WSU}}}Id", "X509")
+        token.set(f"{{{WSU}}}Id", token_id)
         token.text = self._certificate
         key_info = etree.Element(f"{{{_DS}}}KeyInfo", nsmap={"ds": _DS})
         holder = etree.SubElement(key_info, f"{{{WSSE}}}SecurityTokenReference", nsmap={"wsse": WSSE})
-        etree.SubElement(holder, f"{{{WSSE}}}Reference", URI="#X509", ValueType=X509)
+        etree.SubElement(holder, f"{{{WSSE}}}Reference", URI=f"#{token_id}", ValueType=X509)
         signer = XMLSigner(
             method=SignatureConstructionMethod.detached,
             signature_algorithm=self._method,

@@ -16,6 +16,7 @@ from gateway.api.messages import Headers, Response
 from gateway.edge.adapt import Adapt
 
 from .calls import S12, XML, answered, built, complaints, envelope, exchange_of, json_of, problem_of, refused, sent
+from .wsdls import wsdl_of
 
 ORDERS = "orders/orders.wsdl"
 T = 'xmlns="urn:example:orders:types"'
@@ -382,6 +383,13 @@ def test_check_says_what_is_wrong_and_where(config: dict[str, object], path: str
     found = complaints(**orders(**config))
     assert [at for at, _ in found] == [path]
     assert words in found[0][1]
+
+
+def test_an_action_that_would_break_the_header_is_a_finding(tmp_path: Path) -> None:
+    text = wsdl_of('<x:element name="A" type="x:string"/>', "A").replace("urn:t#A", "a&#10;X-Evil: 1")
+    (tmp_path / "evil.wsdl").write_text(text)
+    ((path, message),) = complaints(tmp_path, wsdl="evil.wsdl", operation="A")
+    assert (path, "no header field can carry" in message) == ("operation", True)
 
 
 def test_order_that_json_cannot_keep_is_a_warning() -> None:

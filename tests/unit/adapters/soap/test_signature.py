@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from lxml import etree
 from signxml.verifier import SignatureConfiguration, XMLVerifier
 
-from adapters.soap.security.header import BODY_ID, WSSE, WSU, Moment, security_header, timestamp
+from adapters.soap.security.header import WSSE, WSU, Moment, security_header, timestamp
 from adapters.soap.security.signature import Signer
 
 from .calls import answered, built, complaints, problem_of, sent
@@ -63,9 +63,10 @@ def config(**security: object) -> dict[str, object]:
 
 
 def signed_answer(pair: tuple[bytes, bytes] = EC, content: str = GOOD, moment: datetime = NOW) -> bytes:
-    head = security_header(timestamp(Moment(moment, b""), 60))
-    envelope = f'<env:Envelope xmlns:env="http://schemas.xmlsoap.org/soap/envelope/"><env:Header>{head}</env:Header><env:Body{BODY_ID}>{content}</env:Body></env:Envelope>'
-    return Signer(*pair).sign(envelope, "Body", "Timestamp")
+    mark = Moment(moment, b"", "1")
+    head = security_header(timestamp(mark, 60))
+    envelope = f'<env:Envelope xmlns:env="http://schemas.xmlsoap.org/soap/envelope/"><env:Header>{head}</env:Header><env:Body{mark.body_id}>{content}</env:Body></env:Envelope>'
+    return Signer(*pair).sign(envelope, "X509", mark.name("Body"), mark.name("Timestamp"))
 
 
 @pytest.mark.parametrize("name", ["ec", "rsa"])
@@ -102,7 +103,7 @@ def _wrapped() -> bytes:
 
 
 def _wrapped_with_same_id() -> bytes:
-    return _wrapped().replace(b"<env:Body>", f'<env:Body xmlns:wsu="{WSU}" wsu:Id="Body">'.encode())
+    return _wrapped().replace(b"<env:Body>", f'<env:Body xmlns:wsu="{WSU}" wsu:Id="Body-1">'.encode())
 
 
 def _second_signature_first() -> bytes:
@@ -151,3 +152,12 @@ def test_faults_must_be_signed_as_well(folder: Path) -> None:
     codec = built(folder, **config(signature={"verify": "ec.crt"}))
     fault = '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><e:Fault><faultcode>e:Client</faultcode></e:Fault></e:Body></e:Envelope>'
     assert problem_of(answered(codec, fault, 500))["code"] == "upstream.bad-answer"
+
+
+def test_a_caller_cannot_spoil_the_signature_with_ids_of_their_own(folder: Path) -> None:
+    (folder / "shapes.wsdl").write_bytes((Path(__file__).parent / "wsdl" / "shapes.wsdl").read_bytes())
+    signature = {"cert": "ec.crt", "key": "ec.key"}
+    codec = built(folder, wsdl="shapes.wsdl", operation="Open", security={"signature": signature})
+    for name in ("Body", "X509", "Timestamp"):
+        body = sent(codec, {"Id": 1, "@{urn:x}Id": name, "$any": [{"{urn:x}a": {"@Id": name}}]}).body
+        XMLVerifier().verify(body, x509_cert=EC[0].decode())
