@@ -72,6 +72,7 @@ class Exchange:
         "started",
         "state",
         "trace_id",
+        "tried",
         "upstream",
         "upstream_s",
     )
@@ -94,6 +95,7 @@ class Exchange:
         self.closers: list[Callable[[], object]] | None = None
         self.state: dict[type, Any] | None = None
         self.upstream = ""
+        self.tried: list[str] | None = None  # targets called so far, where a policy asked to know by setting it to []
         self.upstream_s = 0.0  # seconds until the upstream's head, all tries
         self.bytes_out = 0
         self.client_gone = False

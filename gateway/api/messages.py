@@ -109,6 +109,8 @@ class UpstreamRequest:
     body: bytes | Body | None = None
     on_slow: OnSlow | None = None
     """Called by the upstream client when the call has waited about 100 ms for a connection or for its head."""
+    tried: list[str] | None = None
+    """Targets of earlier tries: the upstream client prefers others, and adds each that it calls."""
 
 
 def content_length(headers: Iterable[Field]) -> int | None:

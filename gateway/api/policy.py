@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any, TypeAlias
 
@@ -118,6 +118,7 @@ class PolicySpec:
     slot: Callable[[Any], Slot]
     build: Callable[[Any, Scope], Built | Sequence[Built]]
     levels: frozenset[Level] = frozenset({Level.DEFAULTS, Level.ROUTE})
+    rank: int = 0  # within its slot, lower ones stand outside: retry (0) > bulkhead (1) > breaker (2)
     repeatable: bool = False  # a list is accepted
     default_name: Callable[[Any], str] | None = None  # of an instance that ops gave no name; None: the policy's
     merge: Callable[[Sequence[Gate]], Gate] | None = None  # makes one gate of several that decide together
@@ -138,3 +139,5 @@ class CheckContext:
     tiers: Any = None
     consumers: Any = None
     authenticated: bool = False  # the route has an authenticator
+    upstream: Any = None  # the UpstreamConfig that is called, None where there is none or it is not settled
+    beside: Mapping[str, PolicyBlock] = field(default_factory=dict)  # what else applies there, by policy

@@ -9,6 +9,7 @@ from gateway.api.consumers import Limits
 
 if TYPE_CHECKING:
     from gateway.api.policy import Level
+    from gateway.api.settings.upstream import UpstreamConfig
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -31,6 +32,12 @@ class Tally:
 
     def __init__(self) -> None:
         self.value = 0
+
+
+class Gauge(Tally):
+    """A value that goes up and down; it is reported while somebody holds it. Several with the same labels are merged."""
+
+    __slots__ = ("__weakref__",)
 
 
 class Table(Protocol):
@@ -153,6 +160,8 @@ class Scope(Protocol):
     name: str  # the instance's name, unique on its route; `global-` leads at global level
     route: str  # "" at global and upstream level
     upstream: str
+    calls: UpstreamConfig | None  # the upstream itself; None where there is none
+    safe: bool | None  # whether a call may be repeated, as the route's adapter says; None without one: its method says
     level: Level  # where the policy is written
     shadow: bool
     clock: Clock
@@ -161,6 +170,14 @@ class Scope(Protocol):
 
     def tally(self, decision: str) -> Tally:
         """A counter for sluicegate_policy_decisions_total{route,policy,decision}; the same label, the same counter."""
+        ...
+
+    def counter(self, metric: str, *labels: str) -> Tally:
+        """A counter of one of the gateway's own metrics, by its name without the prefix `sluicegate_`."""
+        ...
+
+    def gauge(self, metric: str, *labels: str) -> Gauge:
+        """A gauge of one of the gateway's own metrics; a new one each time."""
         ...
 
     def store(self, url: str | None) -> Store:

@@ -62,7 +62,7 @@ class Assembly:
         effective += self._implied(route, effective, remarks)
         auth = self._auth(route, effective, remarks)
         check_instances(effective, route, remarks)
-        self._check_own(own, config, authenticated, remarks)
+        self._check_own(own, config, effective, authenticated, remarks)
         check_shadow(self._world, route, effective, remarks)
         if route.match is None or (config.upstream and upstream is None) or (route.wants_adapter and not route.adapter):
             return None
@@ -211,11 +211,22 @@ class Assembly:
         self,
         own: Mapping[str, tuple[PolicyUnit, ...]],
         config: RouteConfig,
+        effective: Iterable[PolicyUnit],
         authenticated: bool,
         remarks: Remarks,
     ) -> None:
         world = self._world
-        context = CheckContext(Level.ROUTE, config, world.issuers_decoded, world.tiers, None, authenticated)
+        upstream = world.upstreams.get(config.upstream) if config.upstream else None
+        context = CheckContext(
+            Level.ROUTE,
+            config,
+            world.issuers_decoded,
+            world.tiers,
+            None,
+            authenticated,
+            upstream.block.config if upstream else None,
+            {each.plan.policy: each.plan.config for each in effective},
+        )
         for group in own.values():
             for each in group:
                 check_unit(world, each, context, remarks)

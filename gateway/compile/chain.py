@@ -1,7 +1,7 @@
 """Folds what a route's policies built into one callable. Knows slots and shapes, no policy by name.
 
-Order is the slots' (policy.py); within a slot layers stand outside gates (cors must see a refusal on its way out), and
-policies go by name, so that the limits of all levels meet and decide together. Consecutive gates and authenticators share one coroutine frame,
+Order is the slots' (policy.py); within a slot ranks decide, then layers stand outside gates (cors must see a refusal on its
+way out), and policies go by name, so that the limits of all levels meet and decide together. Consecutive gates and authenticators share one coroutine frame,
 because a frame costs and a call in a loop hardly does.
 """
 
@@ -32,6 +32,7 @@ class Step:
     built: Built
     shadow: bool = False
     merge: Callable[[Sequence[Gate]], Gate] | None = None
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,8 @@ class _Believed:
     """Key under which principals are kept by the authenticator that believed them, when a route has several."""
 
 
-def _place(step: Step) -> tuple[Slot, bool, str]:
-    return step.slot, not isinstance(step.built, Layer), step.policy
+def _place(step: Step) -> tuple[Slot, int, bool, str]:
+    return step.slot, step.rank, not isinstance(step.built, Layer), step.policy
 
 
 def _mergeable(one: Step, other: Step) -> bool:

@@ -53,7 +53,7 @@ class Forward:
         fields = Headers([(b"host", request.authority)])
         fields += [field for field in headers if field[0] not in _REWRITTEN]
         fields.append((b"x-request-id", exchange.request_id.encode("ascii")))
-        outgoing = UpstreamRequest(method, target, fields, body, exchange.on_slow)
+        outgoing = UpstreamRequest(method, target, fields, body, exchange.on_slow, exchange.tried)
         started = self._clock()
         exchange.upstream = self._name
         try:
@@ -61,6 +61,8 @@ class Forward:
                 outgoing, min(exchange.deadline, started + exchange.attempt_s), replayable=self._replayable
             )
         finally:
+            if request.body is body:
+                request.body = outgoing.body  # bytes, when it was whole with its first piece: another try can send it
             seconds = self._clock() - started
             exchange.upstream_s += seconds
             self._seconds.observe(seconds)

@@ -33,6 +33,9 @@ class ServedExchange(Exchange):
         return exchange
 
     def on_slow(self, abort: Abort) -> None:
+        if self.client_gone:  # it left between two tries
+            abort(ClientGone())
+            return
         self.abort = abort
         body = self.request.body
         # while the request's body is still arriving its reader notices a lost caller itself

@@ -43,7 +43,7 @@ class RouteBuilder:
 
     def route(self, plan: RoutePlan) -> tuple[LiveRoute, frozenset[str]]:
         """The live route, and the names of the background work that it needs."""
-        steps, needs = self._steps(plan.policies, plan.name, plan.config.upstream or "")
+        steps, needs = self._steps(plan.policies, plan.name, plan.config.upstream or "", self._safe(plan))
         require_all = plan.auth is not None and plan.auth[0] == "all"
         chain = fold(steps, self._terminal(plan), require_all=require_all)
         preflights = any(self._specs.policies[one.policy].answers_preflights for one in plan.policies)
@@ -57,17 +57,23 @@ class RouteBuilder:
     def _live(self, name: str, chain: Chain, *, preflights: bool = False) -> LiveRoute:
         return LiveRoute(name, chain.handle, chain.observers, self._resources.metrics.route(name), preflights)
 
-    def _steps(self, policies: Sequence[PolicyPlan], route: str, upstream: str) -> tuple[list[Step], set[str]]:
+    def _safe(self, plan: RoutePlan) -> bool | None:
+        spec = None if plan.adapter is None else self._specs.adapters[plan.adapter.adapter]
+        return None if spec is None or plan.adapter is None else spec.safe(plan.adapter.config)
+
+    def _steps(
+        self, policies: Sequence[PolicyPlan], route: str, upstream: str, safe: bool | None = None
+    ) -> tuple[list[Step], set[str]]:
         steps: list[Step] = []
         needs: set[str] = set()
         for plan in policies:
             spec = self._specs.policies[plan.policy]
-            scope = BuildScope(self._resources, plan, route, upstream, self._world)
+            scope = BuildScope(self._resources, plan, route, upstream, self._world, safe)
             built = spec.build(plan.config, scope)
             needs |= scope.needs
             slot = spec.slot(plan.config)
             for one in built if isinstance(built, Sequence) else (built,):
-                steps.append(Step(slot, plan.policy, one, scope.shadow, spec.merge))
+                steps.append(Step(slot, plan.policy, one, scope.shadow, spec.merge, spec.rank))
                 if isinstance(one, Authenticator):
                     steps.append(Step(Slot.AUTHORIZE, plan.policy, authorization(one), scope.shadow))
         return steps, needs
@@ -82,7 +88,7 @@ class RouteBuilder:
             self._upstreams[config.upstream],
             self._resources.metrics.upstream(config.upstream),
             of_rewrite(config.rewrite, parse_path(config.match.path)),
-            replayable=spec is None or plan.adapter is None or spec.safe(plan.adapter.config),
+            replayable=self._safe(plan) is not False,
         )
         if spec is None or plan.adapter is None:
             return forward

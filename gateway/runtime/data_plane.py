@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.api.settings.document import Settings
+from gateway.api.settings.upstream import UpstreamConfig
 from gateway.edge.app import Edge
 from gateway.edge.body import BodyBudget, BodySweep
 from gateway.edge.receive import ListenRules, Receiver
@@ -57,6 +58,7 @@ class Prepared:
     settings: Settings
     bound: dict[str, Bound]
     upstreams: dict[str, Upstream]
+    configs: dict[str, UpstreamConfig]
     unmatched_needs: frozenset[str]
     fresh_upstreams: frozenset[str]
     reconfigured: dict[str, PreparedUpstream]
@@ -105,6 +107,7 @@ class WorkerPlane:
         self._budget = BodyBudget()
         self._bound: dict[str, Bound] = {}
         self._upstreams: dict[str, Upstream] = {}
+        self._configs: dict[str, UpstreamConfig] = {}
         self._settings: Settings | None = None
         self._consumers = ConsumerTable()
         self._access_log: AccessLog | None = None
@@ -139,7 +142,9 @@ class WorkerPlane:
         for name in fresh:
             upstreams[name] = Upstream(name, delta.upstreams[name].config, self._upstream_sweep, workers=delta.workers)
             await slices.breathe()
-        world = World(settings, delta.issuers)
+        configs = {name: config for name, config in self._configs.items() if name not in delta.gone_upstreams}
+        configs.update((name, plan.config) for name, plan in delta.upstreams.items())
+        world = World(settings, delta.issuers, configs)
         builder = RouteBuilder(self._resources, self._specs, world, upstreams)
         bound = {name: one for name, one in self._bound.items() if name not in delta.gone_routes}
         for name, plan in delta.routes.items():
@@ -183,6 +188,7 @@ class WorkerPlane:
             settings,
             bound,
             upstreams,
+            configs,
             unmatched_needs,
             fresh,
             changed,
@@ -198,7 +204,7 @@ class WorkerPlane:
         for name, parameters in prepared.reconfigured.items():
             prepared.upstreams[name].apply(parameters)
         self._bound, self._upstreams, self._settings = prepared.bound, prepared.upstreams, prepared.settings
-        self._consumers = prepared.consumers
+        self._consumers, self._configs = prepared.consumers, prepared.configs
         for number, edge in enumerate(self._edges):
             edge.receiver.rules = self._rules(number)
         cell.current = prepared.snapshot

@@ -13,6 +13,7 @@ from gateway.api.ports import Dependency
 from gateway.runtime.fetch import HttpFetch
 from gateway.stores.open import Stores
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.policy_metrics import PolicyMetrics
 
 T = TypeVar("T")
 
@@ -39,6 +40,8 @@ class Resources:
         self.workers = workers
         self.clock = LoopClock()
         self.metrics = Metrics()
+        self.policy_metrics = PolicyMetrics()
+        self.metrics.sources.append(self.policy_metrics.values)
         self.stores = Stores(self.clock)
         self.fetch = HttpFetch()
         # State lives as long as a built policy holds it: the old snapshot hands it to the new one, and what

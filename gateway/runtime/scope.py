@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from gateway.api.consumers import Limits
 from gateway.api.policy import Level
-from gateway.api.ports import Clock, Fetch, Store, Tally
+from gateway.api.ports import Clock, Fetch, Gauge, Store, Tally
 from gateway.api.settings.document import Settings
 from gateway.api.settings.issuer import IssuerConfig
+from gateway.api.settings.upstream import UpstreamConfig
 from gateway.compile.plan import PolicyPlan
 from gateway.runtime.resources import Resources
 from gateway.stores.keys import scoped
@@ -24,6 +25,7 @@ class World:
 
     settings: Settings
     issuers: Mapping[str, IssuerConfig]
+    upstreams: Mapping[str, UpstreamConfig]
 
 
 class BuildScope:
@@ -36,11 +38,14 @@ class BuildScope:
         route: str,
         upstream: str,
         world: World,
+        safe: bool | None = None,
     ) -> None:
         self.policy = plan.policy
         self.name = plan.name
         self.route = route
         self.upstream = upstream
+        self.calls = world.upstreams.get(upstream)
+        self.safe = safe
         self.level: Level = plan.level
         self.shadow = plan.config.mode == "shadow"
         self.clock: Clock = resources.clock
@@ -54,6 +59,12 @@ class BuildScope:
         # what a policy in shadow would have done is counted apart from what the enforced ones did
         counted = f"shadow-{decision}" if self.shadow else decision
         return self._resources.metrics.decision(self.route, self.name, counted)
+
+    def counter(self, metric: str, *labels: str) -> Tally:
+        return self._resources.policy_metrics.counter(metric, labels)
+
+    def gauge(self, metric: str, *labels: str) -> Gauge:
+        return self._resources.policy_metrics.gauge(metric, labels)
 
     def store(self, url: str | None) -> Store:
         settings = self._world.settings

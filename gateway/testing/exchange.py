@@ -12,7 +12,8 @@ from gateway.api.consumers import Consumer, Consumers, KeyEntry, Limits
 from gateway.api.exchange import Exchange, Principal
 from gateway.api.messages import Body, Headers, Request, Response
 from gateway.api.policy import Gate, Layer, Level
-from gateway.api.ports import Clock, Fetched, Store, Tally
+from gateway.api.ports import Clock, Fetched, Gauge, Store, Tally
+from gateway.api.settings.upstream import UpstreamConfig
 from gateway.testing.clock import FakeClock
 from gateway.testing.store import memory_store
 
@@ -141,12 +142,15 @@ class FakeScope:
     name: str = "policy"
     route: str = "orders"
     upstream: str = "orders-api"
+    calls: UpstreamConfig | None = None
+    safe: bool | None = None
     level: Level = Level.ROUTE
     shadow: bool = False
     clock: Clock = field(default_factory=FakeClock)
     fetch: Any = _no_network
     workers: int = 1
     tallies: dict[str, Tally] = field(default_factory=dict)
+    gauges: dict[str, Gauge] = field(default_factory=dict)
     stores: dict[str | None, Store] = field(default_factory=dict)
     states: MutableMapping[Hashable, Any] = field(default_factory=WeakValueDictionary)
     issuers: dict[str, Any] = field(default_factory=dict)
@@ -156,6 +160,12 @@ class FakeScope:
 
     def tally(self, decision: str) -> Tally:
         return self.tallies.setdefault(decision, Tally())
+
+    def counter(self, metric: str, *labels: str) -> Tally:
+        return self.tallies.setdefault(" ".join((metric, *labels)), Tally())
+
+    def gauge(self, metric: str, *labels: str) -> Gauge:
+        return self.gauges.setdefault(" ".join((metric, *labels)), Gauge())
 
     def store(self, url: str | None) -> Store:
         if url not in self.stores:

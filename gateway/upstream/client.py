@@ -137,6 +137,8 @@ class Upstream:
             content = await body.read()
             left = None if body.length is None else body.length - len(content)
             rest = body if content and left != 0 else None
+            if rest is None:
+                request.body = content  # whole: whoever tries again has it
             if left is not None and (left < 0 or (left and not content)):
                 raise _unequal()
         if rest is not None and left is None:
@@ -146,7 +148,7 @@ class Upstream:
         else:
             framing = b""
 
-        pool = self._only or self._pick(())
+        pool = self._only or self._pick(self._avoided(request.tried) if request.tried else ())
         repeatable = replayable and rest is None and method in _IDEMPOTENT
         tried: tuple[Pool, ...] = ()
         stale: bool | None = None  # once a reused connection had ended: whether it may have got bytes
@@ -173,6 +175,8 @@ class Upstream:
                     continue
                 now = self._time()
             pool.requests += 1
+            if request.tried is not None:
+                request.tried.append(pool.url)
             answer = connection.call(request, message, now, deadline)
             if rest is not None:
                 connection.stream(self._sweep.loop.create_task(_stream(connection, rest, left)))
@@ -189,6 +193,13 @@ class Upstream:
             except asyncio.CancelledError:
                 connection.leave(answer)
                 raise
+
+    def _avoided(self, tried: list[str]) -> tuple[Pool, ...]:
+        """Targets of earlier tries, as long as there are others."""
+        avoided = tuple(pool for url, pool in self._pools.items() if url in tried)
+        if len(avoided) == len(self._pools):
+            avoided = tuple(pool for pool in avoided if pool.url == tried[-1])
+        return avoided
 
     def _pick(self, tried: tuple[Pool, ...]) -> Pool:
         """A target, preferably one that can be reached and has a connection to give."""

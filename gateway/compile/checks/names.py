@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from gateway.api.policy import CheckContext, Level
+from gateway.api.settings.upstream import UpstreamConfig
 from gateway.compile.checks.units import check_store, check_unit
 from gateway.compile.decode.blocks import Remarks
 from gateway.compile.decode.policies import PolicySet
@@ -17,7 +18,7 @@ def check_names(world: World) -> None:
     _check_policies(world, world.main.global_policies, Level.GLOBAL, notes)
     _check_policies(world, world.main.default_policies, Level.DEFAULTS, notes)
     for upstream in world.upstreams.values():
-        _check_policies(world, upstream.policies, Level.UPSTREAM, world.notes.on(upstream.unit))
+        _check_policies(world, upstream.policies, Level.UPSTREAM, world.notes.on(upstream.unit), upstream.block.config)
     for name, issuer in world.issuers.items():
         tier = issuer.config.tier if issuer.config else None
         if tier is not None and tier not in world.tier_names:
@@ -39,8 +40,20 @@ def check_names(world: World) -> None:
         notes.add(("state",), "the state is kept outside the configuration folder, which may be replaced as a whole")
 
 
-def _check_policies(world: World, policies: PolicySet, level: Level, notes: Remarks) -> None:
-    context = CheckContext(level, None, world.issuers_decoded, world.tiers, None, authenticated=False)
+def _check_policies(
+    world: World, policies: PolicySet, level: Level, notes: Remarks, upstream: UpstreamConfig | None = None
+) -> None:
+    known = {**world.main.default_policies.written, **policies.written}
+    beside = {name: units[0].plan.config for name, units in known.items() if name not in policies.off}
+    context = CheckContext(
+        level,
+        None,
+        world.issuers_decoded,
+        world.tiers,
+        authenticated=False,
+        upstream=upstream,
+        beside=beside,
+    )
     for name, units in policies.written.items():
         for unit in units:
             check_unit(world, unit, context, notes)
