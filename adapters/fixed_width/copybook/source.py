@@ -16,6 +16,8 @@ _DIRECTIVE = re.compile(
 )
 _IGNORED = re.compile(r"\s*(EJECT|SKIP[123]|TITLE\s+(\"[^\"]*\"|'[^']*'))\s*\.?\s*$", re.I)  # listing control only
 _INDICATORS = frozenset(" *-/dD$")
+_FREE_START = re.compile(r"(\d\d?\s+[A-Za-z]|\s+\d\d?\s|\s*\*>|COPY\s)", re.I)
+_CARD = 80
 _AREA_END = 72  # "Reference format": columns 73-80 are not part of the program
 
 
@@ -44,20 +46,19 @@ def _expanded(line: str) -> tuple[str, list[int]]:
 
 
 def looks_fixed(lines: list[str]) -> bool:
-    """Whether every line fits the fixed format: an indicator in column 7, nothing but a number before it.
+    """Whether every line fits the fixed format: 80 columns, an indicator in column 7, nothing but a number before it.
 
     A sequence area may hold any characters, but a level number there means free format.
     """
-    used = [_expanded(line)[0] for line in lines if line.strip()]
-    return all(
-        (len(line) < 7 and line.strip().isdigit())
-        or (
-            len(line) >= 7
-            and line[6] in _INDICATORS
-            and not re.match(r"(\d\d?\s+[A-Za-z]|\s+\d\d?\s|\s*\*>|COPY\s)", line[:7] + " ", re.I)
-        )
-        for line in used
-    )
+    return all(_fits_fixed(_expanded(line.rstrip())[0]) for line in lines if line.strip())
+
+
+def _fits_fixed(line: str) -> bool:
+    if len(line) < 7:
+        return line.strip().isdigit()
+    if line[6] in "*/":
+        return True
+    return line[6] in _INDICATORS and len(line) <= _CARD and not _FREE_START.match(line[:7] + " ")
 
 
 def program_text(source: str, *, file: str = "", form: str = "auto") -> Text:

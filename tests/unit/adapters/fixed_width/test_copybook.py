@@ -85,6 +85,7 @@ def test_fixed_format() -> None:
         "01 REC.\n  05 A PIC X(3). *> remark\n  05 B PIC 9(4) COMP.",
         ">>SOURCE FORMAT IS FREE\n01 REC. 05 A PIC X(3). 05 B PIC 9(4) COMP.",
         "      01 REC.\n          05 A PIC X(3).\n      ****** comment\n          05 B PIC 9(4) COMP.\n",
+        "       01 REC.\n           05 A PIC X(3).\n           05 B" + " " * 60 + "PIC 9(4) COMP.\n",
         "\t01 REC.\n\t05 A PIC X(3).\n\t05 B PIC 9(4) COMP.\n",
         "       01 REC.\r\n           05 A PICTURE IS X(3) .\r\n           05 B PIC 9(4), USAGE IS COMPUTATIONAL.\r\n",
     ],
