@@ -217,6 +217,8 @@ def _value(at: Reader, entry: Entry, word: Word) -> None:
         first = _literal(at)
         last = _literal(at) if at.accept("THROUGH", "THRU") else None
         entry.values.append((first, last))
+        while at.word.kind == "other" and at.word.text in ",;":  # a comma without its space is common
+            at.take()
         if at.word.kind == "period" or at.word.key in _CLAUSES or at.word.key == "WHEN":
             break
     if at.accept("WHEN"):

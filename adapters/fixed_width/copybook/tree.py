@@ -160,7 +160,7 @@ class _Builder:
         between = siblings[siblings.index(target) + 1 : place]
         if any(child.redefines is not target for child in between):
             raise word.error(f"REDEFINES {word.text}: other storage lies between the two")
-        if target.occurs:
+        if target.occurs and self.dialect == "ibm":
             raise word.error(f"REDEFINES {word.text}: the redefined item has OCCURS")
         for part in (target, item):
             if part.varies or (part.occurs and part.occurs.depending):

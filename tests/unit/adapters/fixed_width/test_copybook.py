@@ -148,6 +148,25 @@ def test_levels_66_77_88_and_several_records() -> None:
     assert [(rename.name, rename.first.name, rename.last.name) for rename in layout.renames] == [("AB", "A", "B")]
 
 
+def test_clauses_as_they_are_really_written() -> None:
+    layout = parse(
+        "1 REC.\n  03 A PIC X(08) VALUE \"it's\".\n     88 A-B VALUE 'A','B', 'C'.\n  03 B PIC S9(7)V9(2) USAGE IS COMP-3 VALUE +0.\n  03 C PIC 9(3)\n"
+        "       VALUE IS ZEROS.\n  03 D PIC S9V9 VALUE -1.5.\n  03 E PIC -(5)9.99.\n  03 F OCCURS 2 TIMES ASCENDING KEY IS G INDEXED BY I-1 I-2.\n"
+        "     05 G PIC X VALUE ALL '*'.\n     05 PIC X.\n  03 I PIC 9(5).99.\n  03 J PIC X(2) VALUE X'C1C2'."
+    )
+    assert places(layout) == {
+        "REC": (0, 41), "A": (0, 8), "B": (8, 5), "C": (13, 3), "D": (16, 2), "E": (18, 9), "F": (27, 2), "G": (27, 1), "I": (31, 8), "J": (39, 2),
+    }  # fmt: skip
+    assert [str(item(layout, name).value and item(layout, name).value.text) for name in "ABCDJ"] == [
+        "it's",
+        "+0",
+        "ZEROS",
+        "-1.5",
+        "C1C2",
+    ]
+    assert len(item(layout, "A").conditions[0].values) == 3
+
+
 def test_a_copybook_may_start_below_01() -> None:
     assert places(parse("05 A PIC X.\n05 B PIC XX.")) == {"RECORD": (0, 3), "A": (0, 1), "B": (1, 2)}
 
@@ -245,3 +264,10 @@ def test_copybooks_that_make_no_sense(source: str, message: str) -> None:
 def test_a_longer_redefinition_elsewhere() -> None:
     layout = parse("01 R.\n   05 A PIC X.\n   05 B REDEFINES A PIC XX.\n   05 C PIC X.", dialect="gnucobol")
     assert places(layout) == {"R": (0, 3), "A": (0, 1), "B": (0, 2), "C": (2, 1)}
+
+
+def test_a_redefined_table_elsewhere() -> None:
+    layout = parse(
+        "01 R.\n   05 A PIC X OCCURS 3.\n   05 B REDEFINES A PIC X(3).\n   05 C PIC X.", dialect="microfocus"
+    )
+    assert places(layout) == {"R": (0, 4), "A": (0, 1), "B": (0, 3), "C": (3, 1)}
