@@ -32,7 +32,6 @@ Needs: nginx, wrk (Debian); cryptography (PyPI) for `secured`; see peers.py for 
 from __future__ import annotations
 
 import argparse
-import base64
 import http.client
 import json
 import os
@@ -51,6 +50,7 @@ import configurations
 from machine import commit, machine
 from peers import UPSTREAM_PORT, Peer, peers, upstream_config
 from processes import cpu_and_rss
+from tokens import Issuer, wrk_script
 
 BODY = json.dumps({"id": "ord-1", "lines": [{"sku": f"sku-{i:04d}", "qty": i, "price": "12.50"} for i in range(22)]})
 
@@ -125,57 +125,11 @@ def load(port: int, seconds: float, connections: int, script: Path | None) -> di
     }
 
 
-def write_tokens(workdir: Path, callers: int = 1000) -> tuple[Path, str]:
+def write_tokens(workdir: Path, callers: int = configurations.CALLERS) -> tuple[Path, str]:
     """Writes key and wrk script; returns the script and one of the tokens."""
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
-
-    def b64(data: bytes) -> str:
-        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    public = key.public_key()
-    (workdir / "public.pem").write_bytes(
-        public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )
-    numbers = public.public_numbers()
-    jwk = {
-        "kty": "RSA",
-        "alg": "RS256",
-        "use": "sig",
-        "kid": "k1",
-        "e": "AQAB",
-        "n": b64(numbers.n.to_bytes(256, "big")),
-    }
-    (workdir / "jwks.json").write_text(json.dumps({"keys": [jwk]}))
-    now = int(time.time())
-    header = {"alg": "RS256", "typ": "at+jwt", "kid": "k1"}
-    tokens = []
-    for number in range(callers):
-        claims = {
-            "iss": "https://idp.example",
-            "aud": "orders",
-            "sub": f"caller-{number}",
-            "client_id": f"caller-{number}",
-            "scope": "orders:read",
-            "iat": now,
-            "nbf": now - 5,
-            "exp": now + 3600,
-            "jti": f"t{number}",
-        }
-        signing = b64(json.dumps(header).encode()) + "." + b64(json.dumps(claims).encode())
-        tokens.append(signing + "." + b64(key.sign(signing.encode(), padding.PKCS1v15(), hashes.SHA256())))
-    script = workdir / "tokens.lua"
-    script.write_text(
-        "local t = {"
-        + ",".join(f'"{token}"' for token in tokens)
-        + """}
-local r, i = {}, 0
-function init() for k, v in ipairs(t) do r[k] = wrk.format("GET", nil, {["Authorization"] = "Bearer " .. v}) end end
-function request() i = i % #r + 1; return r[i] end
-"""
-    )
-    return script, tokens[0]
+    issuer = Issuer(workdir)
+    tokens = [issuer.token(f"caller-{number}", "orders:read") for number in range(callers)]
+    return wrk_script(workdir, [("/orders/1", token) for token in tokens]), tokens[0]
 
 
 def main() -> None:
