@@ -279,6 +279,43 @@ def test_alternatives() -> None:
             act()
 
 
+NESTED = "01 R. 05 K PIC X. 05 A. 10 L PIC X. 10 M PIC XX. 10 N REDEFINES M PIC 99. 05 Z REDEFINES A PIC X(3)."
+NESTED_SELECT = (("K", "a", "A"), ("K", "z", "Z"), ("L", "n", "N"), ("L", "m", "M"))
+
+
+@pytest.mark.parametrize(
+    ("source", "select", "value", "raw"),
+    [
+        (NESTED, NESTED_SELECT, {"k": "a", "a": {"l": "n", "n": 12}}, "an12"),
+        (NESTED, NESTED_SELECT, {"k": "z", "z": "q12"}, "zq12"),
+        (
+            "01 R. 05 A PIC X(2). 05 B REDEFINES A PIC 99. 05 T PIC 9.",
+            (("T", "1", "B"), ("T", "2", "A")),
+            {"b": 12, "t": 1},
+            "121",
+        ),
+        (
+            "01 R. 05 T PIC 9. 05 G OCCURS 2. 10 A PIC X. 10 B REDEFINES A PIC 9.",
+            (("T", "1", "B"),),
+            {"t": 1, "g": [{"b": 1}, {"b": 2}]},
+            "112",
+        ),
+        (
+            "01 R. 05 K PIC S9. 88 IS-A VALUE -5. 05 A PIC X. 05 B REDEFINES A PIC 9.",
+            (("K", "IS-A", "B"), ("K", "*", "A")),
+            {"k": -5, "b": 1},
+            "N1",
+        ),
+        ("01 R PIC X(3).", (), "ab", "ab "),
+        ("01 R. 05 FILLER PIC X(4) VALUE '{\"\\}'. 05 B PIC X(2).", (), {"b": "{}"}, '{"\\}{}'),
+    ],
+)
+def test_alternatives_wherever_they_stand(source: str, select: Any, value: Any, raw: str) -> None:
+    made = record(source, select=select)
+    assert made.encode(value).decode("cp037") == raw
+    assert made.decode(raw.encode("cp037")) == value
+
+
 def test_record_types_in_one_stream() -> None:
     source = (
         "01 HEAD-REC. 05 REC-TYPE PIC X. 05 RUN-DATE PIC 9(8). 01 DETAIL-REC. 05 REC-TYPE PIC X. 05 AMOUNT PIC 9(4)V99."
@@ -364,6 +401,7 @@ def test_values_and_fillers() -> None:
         ("01 R. 05 FILLER PIC X.", {}, "nothing in it but FILLER"),
         ("01 R. 05 A PIC G(2) DISPLAY-1.", {}, "double-byte items need"),
         ("01 R. 05 A PIC X. 05 B REDEFINES A PIC X. 05 K PIC X. 05 J PIC X.", {"select": (("K", "1", "A"), ("J", "1", "B"))}, "by one field"),
+        ("01 R. 05 A PIC X. 05 B REDEFINES A PIC 9. 05 H. 10 T PIC 9.", {"select": (("T", "1", "B"),)}, "must stand before"),
         ("01 R. 05 A PIC X.", {"record_format": parse_record_format("length:A")}, "must be an integer"),
         ("01 R. 05 N PIC 9. 05 T PIC X OCCURS 3 DEPENDING ON N. 05 L PIC 9.", {"record_format": parse_record_format("length:L")}, "depends on a table"),
     ],
