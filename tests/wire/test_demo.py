@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -32,9 +33,20 @@ class Running:
         pairs = zip(self.guide, self.guide[1:], strict=False)
         return [(shows.strip(" #"), command.strip()) for shows, command in pairs if shows.startswith("  # ")]
 
+    def _place(self, name: str) -> str:
+        return next(line.removeprefix(f"  {name}").strip() for line in self.guide if line.startswith(f"  {name} "))
+
     @property
     def folder(self) -> Path:
-        return Path(next(line.split()[1] for line in self.guide if line.startswith("  folder")))
+        return Path(self._place("folder"))
+
+    @property
+    def gateway(self) -> str:
+        return self._place("gateway")
+
+    @property
+    def ops(self) -> str:
+        return self._place("ops port")
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +110,28 @@ def test_a_limited_call_tells_how_to_go_on(demo: Running) -> None:
     assert "retry-after: " in head
     assert 'ratelimit-policy: "consumer";q=3;w=18' in head
     assert 'ratelimit: "consumer";r=0;' in head
+
+
+def test_readiness_shows_the_issuer(demo: Running) -> None:
+    run(demo.calls()[0][1])  # a call with a token: the issuer's keys are there
+    ready = json.loads(run(f"curl -s {demo.ops}/readyz"))
+    assert ready["ready"] is True
+    assert ready["issuers"] == {"demo": True}
+
+
+def test_an_edit_is_served_and_a_mistake_is_told(demo: Running) -> None:
+    file = demo.folder / "config" / "gateway.yaml"
+    sound = file.read_text()
+    version = json.loads(run(f"curl -s {demo.ops}/config"))["version"]
+    file.write_text(sound.replace("upstream: orders", "upstream: odrers", 1))
+    refused = run(f"curl -si -X POST {demo.ops}/reload")
+    assert " 422 " in refused.splitlines()[0]
+    assert "did you mean 'orders'?" in refused
+    file.write_text(sound.replace("{ok: true}", "{ok: still}"))
+    assert " 200 " in run(f"curl -si -X POST {demo.ops}/reload").splitlines()[0]
+    assert json.loads(run(f"curl -s {demo.gateway}/status")) == {"ok": "still"}
+    file.write_text(sound)
+    assert json.loads(run(f"curl -s -X POST {demo.ops}/reload"))["version"] == version
 
 
 def test_what_is_printed_can_be_pasted(demo: Running) -> None:
