@@ -19,6 +19,10 @@ SWEEP_S = 0.5
 WORKER_BUDGET_BYTES = 256 * 2**20  # bodies held whole at one time by one worker; beyond: 503
 
 
+class BrokenBody(ClientGone):
+    """The caller left, or its chunks are malformed: Granian reports both alike, so an answer is tried."""
+
+
 class BodySweep:
     """Ends reads of bodies that wait too long for their next piece. Runs only while any waits."""
 
@@ -70,7 +74,7 @@ class RequestBody(Body):
             if message["type"] == "http.disconnect":
                 self.ended = True
                 self._exchange.client_gone = True
-                raise ClientGone
+                raise BrokenBody
             if not message.get("more_body", False):
                 self.ended = True
             piece: bytes = message.get("body", b"")

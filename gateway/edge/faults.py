@@ -9,10 +9,14 @@ from gateway.api.errors import BadReply, Cause, ClientGone, RequestRefused, Stor
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Response
 from gateway.api.problem import problem
+from gateway.edge.body import BrokenBody
 
 log = logging.getLogger("sluicegate.edge")
 
 RETRY_SOON = ((b"retry-after", b"1"),)
+CLOSE = ((b"connection", b"close"),)
+# After these nobody knows for sure where the next request begins, or the rest of this one may never come
+_ENDING = frozenset(("request.framing", "request.body-timeout"))
 
 # status, code, what happened
 _UPSTREAM = {
@@ -30,7 +34,7 @@ def answer(exchange: Exchange, fault: BaseException) -> Response | None:
         case UpstreamError():
             return _upstream_error(exchange, fault)
         case RequestRefused():
-            return problem(exchange, fault.status, fault.code, fault.detail)
+            return problem(exchange, fault.status, fault.code, fault.detail, CLOSE if fault.code in _ENDING else ())
         case Unmappable():
             return problem(exchange, 422, "request.unmappable", fault.detail, pointer=fault.pointer)
         case BadReply():
@@ -44,6 +48,10 @@ def answer(exchange: Exchange, fault: BaseException) -> Response | None:
             return problem(exchange, 502, "upstream.bad-answer", detail, where=fault.where)
         case StoreError():
             return problem(exchange, 503, "store.unavailable", "A store is out of reach; try again soon.", RETRY_SOON)
+        case BrokenBody():
+            return problem(
+                exchange, 400, "request.body-broken", "The body broke off, or its chunks are malformed.", CLOSE
+            )
         case ClientGone():
             return None
         case asyncio.CancelledError() if exchange.client_gone:

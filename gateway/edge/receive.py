@@ -6,6 +6,7 @@ to its normal form and checks the framing that is left to check (RFC 9112 §3.2,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,10 @@ from gateway.http.host import BadHost, parse_authority
 from gateway.http.request_id import RequestIds
 from gateway.http.target import PathRules, check_query, normal_path
 from gateway.http.trace import parse_traceparent
+from gateway.telemetry.metrics import METHODS
 
-AUTHORITY = "sluicegate.authority"
-"""Scope extension in which our uvicorn protocol reports the authority of an absolute-form target."""
+# RFC 9110 §9.1: methods are case-sensitive. No method in use has a small letter, but some upstreams ignore case
+_METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,31}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ class Receiver:
                     raise RequestRefused(400, "request.framing", "Content-Length is there twice with different values.")
                 length = value
             elif name == b"transfer-encoding":
+                # RFC 9112 §6.1: what is coded below the chunks would go on as if it were not
+                if chunked or value.lower() != b"chunked":
+                    raise RequestRefused(400, "request.framing", "The only Transfer-Encoding offered is one chunked.")
                 chunked = True
             elif name == b"x-request-id":
                 exchange.request_id = self._ids.choose(value)
@@ -91,20 +96,11 @@ class Receiver:
         rules = self.rules
         if size > rules.max_header or len(headers) > rules.max_headers:
             raise RequestRefused(431, "request.header-size", "The request's header fields are too many or too long.")
-        method = request.method
-        if method == "CONNECT":
-            raise RequestRefused(501, "request.connect", "This gateway is not a tunnel; send the request itself.")
-        if method == "TRACE":  # RFC 9110 §9.3.8: it would show the caller what intermediaries add
-            raise RequestRefused(405, "request.trace", "TRACE is not answered here.")
-
-        # RFC 9112 §3.2.2: the authority of an absolute-form target wins over Host, which must be right all the same
+        if request.method not in METHODS:
+            _check_method(request.method)
         if host is None:
             raise BadHost("the request has no Host field")
         authority = parse_authority(host)
-        extensions = scope.get("extensions")
-        if extensions and AUTHORITY in extensions:
-            host = extensions[AUTHORITY]
-            authority = parse_authority(host)
         request.path = normal_path(scope["raw_path"], rules.path)
         if request.query:
             check_query(request.query)
@@ -121,3 +117,12 @@ class Receiver:
             if length != b"0":
                 octets = None if length is None else int(length)
                 request.body = RequestBody(exchange.receive, exchange, octets, rules.body_timeout_s, self._sweep)
+
+
+def _check_method(method: str) -> None:
+    if method == "CONNECT":
+        raise RequestRefused(501, "request.connect", "This gateway is not a tunnel; send the request itself.")
+    if method == "TRACE":  # RFC 9110 §9.3.8: it would show the caller what intermediaries add
+        raise RequestRefused(405, "request.trace", "TRACE is not answered here.")
+    if not _METHOD(method):
+        raise RequestRefused(400, "request.method", "The method is not up to 32 capital letters, digits, hyphens.")

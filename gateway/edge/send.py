@@ -14,7 +14,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 SERVER = (b"server", b"sluicegate")
 CLOSE = (b"connection", b"close")
-_OURS = frozenset((b"server", b"x-request-id"))  # whatever an upstream or a policy says of them
+_OURS = frozenset((b"connection", b"server", b"x-request-id"))  # whatever an upstream or a policy says of them
 # Fields of which an answer may have several; all others that a policy adds replace the upstream's own
 _COMBINED = frozenset((b"vary", b"set-cookie", b"www-authenticate", b"link", b"cache-status"))
 
@@ -40,6 +40,8 @@ async def deliver(exchange: Exchange, response: Response, send: Send, *, drainin
             fields.append(field)
             if name == b"content-length":
                 framed = True
+        elif name == b"connection":  # a refusal's own: end-to-end answers have none
+            draining = True
     if not framed:
         fields.append((b"content-length", b"%d" % len(body)))  # type: ignore[arg-type]  # bytes, tested above
     fields.append((b"x-request-id", exchange.request_id.encode("ascii")))

@@ -14,14 +14,19 @@ from typing import Any, cast
 
 import httptools
 import orjson
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from gateway.http.host import parse_authority
 from gateway.runtime.plane import Scope
+from gateway.runtime.uvicorn_cycle import ClosingCycle, HeldFlow
 
 LINGER_S = 5.0  # how long the rest of a body is read away after an early answer; nginx lingering_timeout 5s
+MAX_PIPELINED = 64  # requests that wait for the answers before them; one read may bring thousands
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 
 @dataclass(slots=True)
@@ -43,12 +48,16 @@ class RefusedHeadError(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
+    flow: HeldFlow
+
     def __init__(self, bounds: Bounds, config: Config, server_state: ServerState) -> None:
         super().__init__(config, server_state, {})
         self.bounds = bounds
         self.deadline = math.inf  # when the sweep ends this connection
         self.in_head = True  # between two requests, or inside a head
         self.head_bytes = 0
+        self.overhead = 0  # octets since the last of a body's own: sizes, extensions and trailers of chunks
+        self.answering: ClosingCycle | None = None  # while requests wait, an earlier cycle than uvicorn's `cycle`
         self.refusal = (400, "request.framing", "The request is not well-formed HTTP/1.1.")
         self.extensions: dict[str, Any] | None = None
         self.heard = False  # the client has sent something
@@ -58,6 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self.flow = HeldFlow(transport)
         self.deadline = self.loop.time() + self.bounds.head_s
         certificate = transport.get_extra_info("ssl_object")
         certificate = certificate and certificate.getpeercert(binary_form=True)
@@ -68,6 +78,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self.answering is not None:
+            self.answering.leave()
         self.bounds.emptied.set()
 
     def data_received(self, data: bytes) -> None:
@@ -78,29 +90,65 @@ class BoundedProtocol(HttpToolsProtocol):
             if self.head_bytes == 0:
                 self.deadline = self.loop.time() + self.bounds.head_s
             self.head_bytes += len(data)
-        super().data_received(data)
-        # a head that has not ended yet; one that has is measured as its fields arrive
-        if self.in_head and self.head_bytes > self.bounds.head_bytes and not self.refused:
+        else:
+            self.overhead += len(data)
+        self._feed(data)
+        # a head that has not ended yet, one that has is measured as its fields arrive; or all that is around chunks
+        pending = self.head_bytes if self.in_head else self.overhead
+        if pending > self.bounds.head_bytes and not self.refused:
             self.send_400_response(self._too_large())
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as switch:
+                # RFC 9110 §7.8: Upgrade may be ignored. llhttp takes what follows for another protocol and ends the message
+                # with its head: a new parser is told the framing, which is all it needs to know of the head.
+                framing = b"".join(b"%b: %b\r\n" % field for field in self.headers if field[0] in _FRAMING)
+                data = b"POST / HTTP/1.1\r\n%b\r\n%b" % (framing, data[switch.args[0] :])
+                self.parser = httptools.HttpRequestParser(self)
+            except httptools.HttpParserError:
+                self.send_400_response("")
+                return
+            else:
+                return
 
     # the parser's callbacks
 
+    # They come outside a head for trailers, which are dropped (RFC 9110 §6.5.1), and for what _feed() tells a new parser.
+
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.in_head = True
-        self.measured = 0
+        if self.in_head:
+            super().on_message_begin()
+            self.measured = 0
+
+    def on_url(self, url: bytes) -> None:
+        if self.in_head:
+            self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
+        if not self.in_head:
+            self.measured += len(name) + len(value) + 4
+            if self.measured > self.bounds.head_bytes:
+                raise RefusedHeadError(self._too_large())
+            return
+        name = name.lower()
+        value = value.rstrip(b" \t")  # RFC 9112 §5: not part of the value; httptools leaves it there
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
         self.measured += len(name) + len(value) + 4
         if len(self.headers) > self.bounds.fields or self.measured > self.bounds.head_bytes:
             raise RefusedHeadError(self._too_large())
 
     def on_headers_complete(self) -> None:
+        if not self.in_head:
+            return
         if self.measured + len(self.url) > self.bounds.head_bytes:
             raise RefusedHeadError(self._too_large())
         self.in_head = False
-        self.head_bytes = 0
+        self.head_bytes = self.overhead = 0
         self.deadline = math.inf
         version = self.parser.get_http_version()
         scope = cast(Scope, self.scope)
@@ -117,8 +165,6 @@ class BoundedProtocol(HttpToolsProtocol):
             raise RefusedHeadError
         if self.url[:1] != b"/" and b"://" in self.url:
             self._take_authority()
-        if self.parser.should_upgrade() and self._should_upgrade():
-            return
         target = httptools.parse_url(self.url)
         scope["raw_path"] = raw_path = target.path
         path = raw_path.decode("ascii")
@@ -134,35 +180,65 @@ class BoundedProtocol(HttpToolsProtocol):
             access_log=False,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
+            expect_100_continue=self.expect_100_continue and version == "1.1",  # RFC 9110 §10.1.1
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
+        elif len(self.pipeline) >= MAX_PIPELINED:
+            self.cycle = before
+            raise RefusedHeadError
         else:  # pipelined: it waits for the answers before it
-            self.flow.pause_reading()
+            self.flow.hold()
             self.pipeline.appendleft((self.cycle, self.app))
 
+    def on_body(self, body: bytes) -> None:
+        self.overhead = 0
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
     def on_message_complete(self) -> None:
-        super().on_message_complete()
+        if self.parser.should_upgrade():
+            return  # its body is still to come, see _feed()
         self.in_head = True
-        if self.cycle is not None and self.cycle.response_complete:
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+        else:
             self.deadline = self.loop.time() + self.bounds.keep_alive_s
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
-        if self.pipeline:
+        assert self.answering is not None, "something was answered"
+        if self.answering.closing:
+            self._close(unread=not self.in_head or bool(self.pipeline))
+            self.flow.let_go()
+        elif self.pipeline:
             cycle, app = self.pipeline.pop()
+            if not self.pipeline:
+                self.flow.let_go()
             self._start_asgi_task(cycle, app)
-        elif not self.in_head:
+            return
+        self.flow.resume_reading()
+        if self.refused:
+            return
+        if not self.in_head:
             self.deadline = self.loop.time() + LINGER_S
         else:
             wait = self.bounds.head_s if self.head_bytes else self.bounds.keep_alive_s
             self.deadline = self.loop.time() + wait
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self.answering = cast(ClosingCycle, cycle)
+        super()._start_asgi_task(cycle, app)
 
     # refusals below the edge
 
@@ -187,10 +263,13 @@ class BoundedProtocol(HttpToolsProtocol):
             head += name + b": " + value + b"\r\n"
         head += b"content-type: application/problem+json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(head + body)
-        # RFC 9112 §9.6: closing while the client still sends resets the connection, and the answer is lost with it
+        self._close(unread=self.heard)
+
+    def _close(self, *, unread: bool) -> None:
+        """Close after an answer. The rest of a body is read away: a reset could take the answer with it (RFC 9112 §9.6)."""
         self.refused = True
         self.deadline = self.loop.time() + LINGER_S
-        if self.heard and self.transport.can_write_eof():
+        if unread and self.transport.can_write_eof():
             self.transport.write_eof()
         else:
             self.transport.close()
@@ -213,40 +292,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _take_authority(self) -> None:
         # RFC 9112 §3.2.2: the authority of an absolute-form target replaces Host, but its absence stays an error
-        after_scheme = self.url.split(b"://", 1)[1]
+        scheme, after_scheme = self.url.split(b"://", 1)
+        if scheme.lower() not in (b"http", b"https"):
+            raise RefusedHeadError
         end = min((at for at in map(after_scheme.find, (b"/", b"?", b"#")) if at >= 0), default=len(after_scheme))
         authority, rest = after_scheme[:end], after_scheme[end:]
         self.url = rest if rest[:1] == b"/" else b"/" + rest
+        for name, value in self.headers:
+            if name == b"host":
+                parse_authority(value)  # raises: it has to be right all the same
         self.headers[:] = [(n, authority) if n == b"host" else (n, v) for n, v in self.headers]
-
-
-class ClosingCycle(RequestResponseCycle):
-    """One request and its answer: one Date, and no chunks for HTTP/1.0, whose bodies end with the connection."""
-
-    until_close = False
-
-    async def send(self, message: ASGISendEvent) -> None:
-        if message["type"] == "http.response.start":
-            names = {name for name, _ in message["headers"]}
-            if b"date" in names:
-                self.default_headers = []
-            if self.scope["http_version"] == "1.0" and b"content-length" not in names:
-                self.until_close = True
-                self.chunked_encoding = False
-        elif self.until_close and message["type"] == "http.response.body":
-            await self._send_raw(message.get("body", b""), more_body=message.get("more_body", False))
-            return
-        await super().send(message)
-
-    async def _send_raw(self, body: bytes, *, more_body: bool) -> None:
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        if self.scope["method"] != "HEAD":
-            self.transport.write(body)
-        if not more_body:
-            self.response_complete = True
-            self.message_event.set()
-            self.transport.close()
-            self.on_response()

@@ -36,7 +36,7 @@ class UvicornServer:
             server_header=False,
             lifespan="off",
             interface="asgi3",
-            ws="wsproto",
+            ws="none",
             http="httptools",
         )
         self._config.load()

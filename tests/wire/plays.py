@@ -163,7 +163,7 @@ class Caller:
         except (asyncio.IncompleteReadError, ConnectionError) as cut:
             raise Broken(getattr(cut, "partial", b"")) from cut
         first, *lines = raw[:-4].split(b"\r\n")
-        found = re.fullmatch(rb"HTTP/1\.1 ([0-9]{3}) ([\x20-\x7e]*)", first)
+        found = re.fullmatch(rb"HTTP/1\.[01] ([0-9]{3}) ([\x20-\x7e]*)", first)
         assert found is not None, raw
         fields = []
         for line in lines:
@@ -231,7 +231,7 @@ class Stage:
 
     def log(self) -> list[dict[str, Any]]:
         """The lines of the access log so far."""
-        assert self.plane._access_log is not None  # noqa: SLF001 - lines are written in batches
+        assert self.plane._access_log is not None  # lines are written in batches
         self.plane._access_log.flush()
         return [json.loads(line) for line in (self.folder / "access.log").read_text().splitlines()]
 
