@@ -29,7 +29,7 @@ async def _run() -> None:
 
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, ending.set)
     async with Demo() as demo:
         typer.echo(demo.guide())
