@@ -31,6 +31,8 @@ def as_number(value: object) -> int | Decimal:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str):
+        if len(value) <= 60 and value.isascii() and value.removeprefix("-").isdigit():
+            return int(value)
         if not _WRITTEN.fullmatch(value):
             raise Misfit("a number is expected, not this text")
         value = Decimal(value)
