@@ -33,7 +33,8 @@ async def deliver(exchange: Exchange, response: Response, send: Send, *, drainin
     whole = type(body) is bytes
     bodiless = exchange.request.method == "HEAD" or status in (204, 304)
     fields: list[tuple[bytes, bytes]] = []
-    framed = status in (204, 304) or not whole
+    # RFC 9110 §8.6: nothing is known of a body that was not asked for; §15: 204 and 304 have none
+    framed = not whole or (bodiless and (not body or exchange.request.method != "HEAD"))
     for field in headers:
         name = field[0]
         if name not in _OURS:
