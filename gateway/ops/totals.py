@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from gateway.compile.plan import Plan
-from gateway.runtime.build import UNMATCHED
+from gateway.ops.standings import standings_of, target_states
 from gateway.runtime.data_plane import Counters
 from gateway.runtime.ops_backend import Status
 from gateway.runtime.reload import Applied
-from gateway.telemetry.metrics import Family, Report
+from gateway.telemetry.metrics import UNMATCHED, Family, Report
 
 CONFIG_INFO = Family(
     "sluicegate_config_info", "gauge", "1 for the version of the configuration that is served.", ("version",)
@@ -55,7 +55,11 @@ class Ledger:
         total.add(self._gone)
         for process, report in self._last.items():
             total.add(report if process in present else _lasting(report, plan))
-        for family, labels, value in (*_of_gateway(status), *_of_upstreams(upstreams_of(counters))):
+        for family, labels, value in (
+            *_of_gateway(status),
+            *_of_upstreams(upstreams_of(counters)),
+            *target_states(standings_of(counters)),
+        ):
             total.put(family, labels, value)
         return total
 
@@ -74,7 +78,7 @@ def _lasting(report: Report, plan: Plan | None) -> Report:
 
 def _known(labels: Mapping[str, str], plan: Plan) -> bool:
     route, upstream = labels.get("route", UNMATCHED), labels.get("upstream")
-    return (route in plan.routes or route in ("", UNMATCHED)) and (upstream is None or upstream in plan.upstreams)
+    return (route in plan.routes or route == UNMATCHED) and (upstream is None or upstream in plan.upstreams)
 
 
 def upstreams_of(counters: Iterable[Counters]) -> Statistics:

@@ -18,9 +18,8 @@ from gateway.routing.pattern import parse_path
 from gateway.routing.rewrite import of_rewrite
 from gateway.runtime.resources import Resources
 from gateway.runtime.scope import BuildScope, World
+from gateway.telemetry.metrics import UNMATCHED
 from gateway.upstream.client import Upstream
-
-UNMATCHED = "-"  # the route label of requests that match none; no route can be called so
 
 
 class Specs(Protocol):

@@ -15,6 +15,7 @@ from gateway.api.settings.upstream import UpstreamConfig
 from gateway.compile.plan import PolicyPlan
 from gateway.runtime.resources import Resources
 from gateway.stores.keys import scoped
+from gateway.telemetry.metrics import UNMATCHED
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class BuildScope:
     def tally(self, decision: str) -> Tally:
         # what a policy in shadow would have done is counted apart from what the enforced ones did
         counted = f"shadow-{decision}" if self.shadow else decision
-        return self._resources.metrics.decision(self.route, self.name, counted)
+        return self._resources.metrics.decision(self.route or UNMATCHED, self.name, counted)
 
     def counter(self, metric: str, *labels: str) -> Tally:
         return self._resources.policy_metrics.counter(metric, labels)

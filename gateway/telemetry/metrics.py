@@ -63,6 +63,8 @@ LOG_DROPPED = Family("sluicegate_access_log_dropped_total", "counter", "Access l
 
 ROUTES_A_PART = 50  # 0.5 ms of work
 
+UNMATCHED = "-"  # the route label of requests that match none; no route can be called so
+
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that become label values; any other is `other`, so that callers cannot grow the metrics."""
 

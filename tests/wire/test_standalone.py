@@ -116,3 +116,19 @@ def test_a_taken_ops_port_is_told_and_leaves_nothing_open(tmp_path: Path) -> Non
                 await client.get(f"http://127.0.0.1:{port}/status")
 
         play(scene)
+
+
+def test_requests_without_a_route_have_one_label_everywhere(tmp_path: Path) -> None:
+    write(tmp_path)
+    with (tmp_path / "gateway.yaml").open("a") as file:
+        file.write("global: {policies: {rate_limit: {per: ip, rate: 50/s}}}\n")
+
+    async def scene(client: httpx.AsyncClient) -> None:
+        async with standalone(tmp_path) as gateway:
+            assert (await client.get(gateway.urls[0] + "/nowhere")).status_code == 404
+            text = (await client.get(f"{gateway.ops_url}/metrics")).text
+            assert 'sluicegate_requests_total{method="GET",route="-",status="404",tier=""} 1.0' in text
+            assert 'sluicegate_policy_decisions_total{decision="allow",policy="global-ip",route="-"} 1.0' in text
+            assert 'route=""' not in text
+
+    play(scene)
