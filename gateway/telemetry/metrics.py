@@ -164,10 +164,12 @@ class Metrics:
                 if any(metrics.seconds.counts):
                     part.put(REQUEST_SECONDS, (route,), (list(metrics.seconds.counts), metrics.seconds.total))
             yield part
-        for decisions in _batches(list(self.decisions.items()), 8 * ROUTES_A_PART):
+        for keys in _batches(list(self.decisions), 8 * ROUTES_A_PART):  # not items(): 80,000 new pairs take 5 ms
             part = Report()
-            for labels, tally in decisions:
-                part.put(POLICY_DECISIONS, labels, tally.value)
+            for labels in keys:
+                tally = self.decisions.get(labels)
+                if tally is not None:
+                    part.put(POLICY_DECISIONS, labels, tally.value)
             yield part
         part = Report()
         for upstream, seconds in self.upstreams.items():
