@@ -78,6 +78,8 @@ class Request:
     peer: str  # address of the connection; "" on a Unix socket
     client: str  # address of the caller: the peer, or what a trusted proxy says
     body: Body | bytes | None  # None when the request has none; bytes once someone needed it whole
+    certificate: bytes | None = None
+    """The caller's certificate (DER), as TLS verified it or a trusted proxy says; b"" when what the proxy says cannot be read."""
 
 
 @dataclass(slots=True)
@@ -111,6 +113,8 @@ class UpstreamRequest:
     """Called by the upstream client when the call has waited about 100 ms for a connection or for its head."""
     tried: list[str] | None = None
     """Targets of earlier tries: the upstream client prefers others, and adds each that it calls."""
+    affinity: bytes | None = None
+    """Calls with the same value go to the same target, where the upstream balances by hash; None: to any."""
 
 
 def content_length(headers: Iterable[Field]) -> int | None:
