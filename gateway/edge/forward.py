@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Headers, Response, UpstreamRequest
+from gateway.edge.affinity import Affinity
 from gateway.routing.rewrite import PathOf
 from gateway.telemetry.metrics import Histogram
 
@@ -26,12 +27,21 @@ class Caller(Protocol):
 class Forward:
     """Forwards an exchange to one upstream. A terminal: called once for each try."""
 
-    def __init__(self, upstream: Caller, seconds: Histogram, path_of: PathOf | None, *, replayable: bool) -> None:
+    def __init__(
+        self,
+        upstream: Caller,
+        seconds: Histogram,
+        path_of: PathOf | None,
+        *,
+        replayable: bool,
+        affinity: Affinity | None = None,
+    ) -> None:
         self._send = upstream.send
         self._name = upstream.name
         self._seconds = seconds
         self._replayable = replayable
         self._path_of = path_of
+        self._affinity = affinity
         self._clock = asyncio.get_running_loop().time
 
     def __call__(self, exchange: Exchange) -> Awaitable[Response]:
@@ -54,6 +64,8 @@ class Forward:
         fields += [field for field in headers if field[0] not in _REWRITTEN]
         fields.append((b"x-request-id", exchange.request_id.encode("ascii")))
         outgoing = UpstreamRequest(method, target, fields, body, exchange.on_slow, exchange.tried)
+        if self._affinity is not None:
+            outgoing.affinity = self._affinity(exchange)
         started = self._clock()
         exchange.upstream = self._name
         try:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from gateway.compile.finding import Finding
 from gateway.ops.answers import Json, problem
+from gateway.ops.standings import standings_of
 from gateway.ops.totals import Ledger, upstreams_of, usable_of
 from gateway.runtime.data_plane import Counters
 from gateway.runtime.ops_backend import OpsBackend
@@ -85,7 +86,14 @@ class Endpoints:
         return Json(document)
 
     async def upstreams(self, request: Request) -> Response:
-        return Json(upstreams_of(await self._counters()))
+        counters = await self._counters()
+        standings = standings_of(counters)
+        return Json(
+            {
+                upstream: {url: {**standings.get(upstream, {}).get(url, {}), **one} for url, one in figures.items()}
+                for upstream, figures in upstreams_of(counters).items()
+            }
+        )
 
     async def _counters(self) -> list[Counters]:
         return [one for one in await self._backend.counters() if isinstance(one, Counters)]

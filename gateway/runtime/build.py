@@ -11,6 +11,7 @@ from gateway.api.policy import Authenticator, PolicySpec, Slot
 from gateway.compile.chain import Chain, Step, authorization, fold
 from gateway.compile.plan import PolicyPlan, RoutePlan
 from gateway.edge.adapt import Adapt
+from gateway.edge.affinity import of_balance
 from gateway.edge.forward import Forward
 from gateway.edge.respond import StaticResponse, unmatched
 from gateway.edge.snapshot import LiveRoute
@@ -83,11 +84,13 @@ class RouteBuilder:
             return StaticResponse(config.respond)
         assert config.upstream is not None, "check: a route has an upstream or responds itself"
         spec = None if plan.adapter is None else self._specs.adapters[plan.adapter.adapter]
+        called = self._world.upstreams.get(config.upstream)
         forward = Forward(
             self._upstreams[config.upstream],
             self._resources.metrics.upstream(config.upstream),
             of_rewrite(config.rewrite, parse_path(config.match.path)),
             replayable=self._safe(plan) is not False,
+            affinity=None if called is None else of_balance(called.balance),
         )
         if spec is None or plan.adapter is None:
             return forward

@@ -7,7 +7,7 @@ import logging
 import os
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.api.settings.document import Settings
@@ -29,7 +29,7 @@ from gateway.runtime.plane import App
 from gateway.runtime.resources import Resources
 from gateway.runtime.scope import World
 from gateway.telemetry.access_log import AccessLog
-from gateway.telemetry.metrics import LOG_DROPPED, Family, Report
+from gateway.telemetry.metrics import LOG_DROPPED, UPSTREAM_EJECTIONS, Family, Report
 from gateway.upstream.client import Prepared as PreparedUpstream
 from gateway.upstream.client import Upstream
 from gateway.upstream.sweep import Sweep
@@ -86,6 +86,7 @@ class Counters:
     process: str  # tells it apart from every other that there was
     parts: tuple[bytes, ...]  # of the report, pickled one by one: in one piece it would hold the loop
     upstreams: dict[str, Any]  # statistics by upstream
+    standings: dict[str, Any] = field(default_factory=dict)  # how their targets stand and why, by upstream
 
     def report(self) -> Report:
         whole = Report()
@@ -243,11 +244,15 @@ class WorkerPlane:
         for part in self._resources.metrics.parts():
             parts.append(pickle.dumps(part, pickle.HIGHEST_PROTOCOL))
             await slices.breathe()
-        return Counters(self._process, tuple(parts), self.statistics())
+        return Counters(self._process, tuple(parts), self.statistics(), self.standings())
 
     def statistics(self) -> dict[str, Any]:
         """Of each upstream, by its name."""
         return {name: upstream.statistics() for name, upstream in self._upstreams.items()}
+
+    def standings(self) -> dict[str, Any]:
+        """How the targets of each upstream stand, by its name."""
+        return {name: upstream.states() for name, upstream in self._upstreams.items()}
 
     def dependencies(self) -> dict[str, bool]:
         return self._resources.dependencies()
@@ -274,6 +279,9 @@ class WorkerPlane:
     def _values(self) -> Iterator[tuple[Family, tuple[str, ...], float]]:
         if self._access_log is not None:
             yield LOG_DROPPED, (), self._access_log.dropped
+        for name, upstream in self._upstreams.items():
+            for target, figures in upstream.statistics().items():
+                yield UPSTREAM_EJECTIONS, (name, target), figures["ejections"]
 
     def _retire_log(self, access_log: AccessLog | None) -> None:
         if access_log is not None:

@@ -26,6 +26,7 @@ class AnswerReader:
         "clean",
         "ended",
         "headers",
+        "keep_s",
         "length",
         "piece",
         "status",
@@ -38,6 +39,8 @@ class AnswerReader:
     """Octets of the body where Content-Length says so."""
     alive: bool
     """The upstream keeps the connection after this answer."""
+    keep_s: float | None
+    """Seconds for which it says to keep it idle."""
     until_close: bool
     """Only the connection's end is the body's (RFC 9112 §6.3 rule 8)."""
     piece: bytes
@@ -77,7 +80,7 @@ class AnswerReader:
                 return False
             self._partial = None
             self._scanned = 0
-            status, self.headers, length, self.alive = read_head(data[:end], self._to_head)
+            status, self.headers, length, self.alive, self.keep_s = read_head(data[:end], self._to_head)
             data = data[end + 4 :]
             if status >= 200:
                 break

@@ -7,17 +7,18 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.api.errors import Cause, RequestRefused, UpstreamError
 from gateway.api.messages import Body, Response, UpstreamRequest
 from gateway.api.settings.upstream import UpstreamConfig
-from gateway.upstream.balance import Balancer, LeastRequest, RoundRobin
 from gateway.upstream.connection import Connection, StaleConnection
 from gateway.upstream.dial import Tls
+from gateway.upstream.http2_fields import check_request
 from gateway.upstream.pool import Call, Pool, PoolSettings
-from gateway.upstream.resolve import Resolver
 from gateway.upstream.sweep import Sweep
+from gateway.upstream.targets import Targets
 from gateway.upstream.tls import client_context
 from gateway.upstream.wire import write_head
 
@@ -31,13 +32,13 @@ class Prepared:
     """A configuration of an upstream, worked out: host, port and parameters for each target's URL."""
 
     targets: Mapping[str, tuple[str, int, PoolSettings]]
-    round_robin: bool
+    config: UpstreamConfig
     context_of: tuple[object, ssl.SSLContext] | None
     workers: int
 
 
 class Upstream:
-    """Calls one upstream over HTTP/1.1. Made, used and closed in one event loop; outlives configurations.
+    """Calls one upstream over HTTP/1.1 or HTTP/2. Made, used and closed in one event loop; outlives configurations.
 
     `workers` divides the figures of the configuration, which are for the machine.
     """
@@ -47,10 +48,8 @@ class Upstream:
         self._sweep = sweep
         self._time = sweep.loop.time
         self._workers = workers
-        self._pools: dict[str, Pool] = {}
+        self._targets = Targets(name, sweep)
         self._context_of: tuple[object, ssl.SSLContext] | None = None
-        self._only: Pool | None
-        self._balancer: Balancer[Pool]
         self.apply(self.prepare(config))
 
     def prepare(self, config: UpstreamConfig, *, workers: int | None = None) -> Prepared:
@@ -76,28 +75,16 @@ class Upstream:
                 first_byte_s=config.timeout.first_byte,
                 idle_body_s=config.timeout.idle,
                 dns_refresh_s=config.dns.refresh,
+                http2=config.protocol == "http2",
             )
             targets[target.url] = (host, port, settings)
-        return Prepared(targets, config.balance == "round_robin", context_of, workers)
+        return Prepared(targets, config, context_of, workers)
 
     def apply(self, prepared: Prepared) -> None:
         """Live by another configuration: targets that stay keep their connections, those that go are retired."""
         self._context_of, self._workers = prepared.context_of, prepared.workers
-        pools: dict[str, Pool] = {}
-        for url, (host, port, settings) in prepared.targets.items():
-            pool = self._pools.get(url)
-            if pool is None:
-                pool = Pool(self.name, url, Resolver(host, port, settings.dns_refresh_s), settings, self._sweep)
-            else:
-                pool.reconfigure(settings)
-            pools[url] = pool
-        gone = [pool for url, pool in self._pools.items() if url not in pools]
-        self._pools = pools
-        targets = list(pools.values())
-        self._only = targets[0] if len(targets) == 1 else None
-        self._balancer = RoundRobin(targets) if prepared.round_robin else LeastRequest(targets)
-        for pool in gone:
-            pool.close()
+        self._http2 = prepared.config.protocol == "http2"
+        self._targets.apply(prepared.config, prepared.targets)
 
     def reconfigure(self, config: UpstreamConfig, *, workers: int | None = None) -> None:
         """prepare() and apply(); when it raises nothing has changed. `workers` stays as it was when left out."""
@@ -105,12 +92,15 @@ class Upstream:
 
     def close(self) -> None:
         """Retire: idle connections are closed at once, busy ones when their calls are done."""
-        for pool in self._pools.values():
-            pool.close()
+        self._targets.close()
 
     def statistics(self) -> dict[str, dict[str, int]]:
-        """Figures for each target by its URL; requests and errors only ever grow."""
-        return {url: pool.statistics() for url, pool in self._pools.items()}
+        """Figures for each target by its URL; requests, errors and ejections only ever grow."""
+        return {url: pool.statistics() for url, pool in self._targets.pools.items()}
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        """How each target stands and why, by its URL, for ops."""
+        return self._targets.states()
 
     async def send(self, request: UpstreamRequest, deadline: float, *, replayable: bool = False) -> Response:
         """Send `request` to one of the targets; its answer, as soon as the head is there.
@@ -141,22 +131,30 @@ class Upstream:
                 request.body = content  # whole: whoever tries again has it
             if left is not None and (left < 0 or (left and not content)):
                 raise _unequal()
-        if rest is not None and left is None:
+        http2 = self._http2
+        if rest is not None and left is None and not http2:
             framing, content = _CHUNKED, _chunk(content)
         elif content or method in _ANTICIPATES_CONTENT:
             framing = b"content-length: %d\r\n" % (len(content) + (left or 0))
         else:
             framing = b""
 
-        pool = self._only or self._pick(self._avoided(request.tried) if request.tried else ())
+        targets = self._targets
+        pool = targets.only or targets.pick(request)
+        if pool is None:
+            raise targets.none_healthy()
         repeatable = replayable and rest is None and method in _IDEMPOTENT
-        tried: tuple[Pool, ...] = ()
+        failed: tuple[Pool, ...] = ()
         stale: bool | None = None  # once a reused connection had ended: whether it may have got bytes
         while True:
             try:
-                message = write_head(method, request.target, pool.host, request.headers, framing)
-                if content:
-                    message += content
+                if http2:
+                    check_request(method, request.target, pool.host or request.headers[0][1], request.headers)
+                    message = content
+                else:
+                    message = write_head(method, request.target, pool.host, request.headers, framing)
+                    if content:
+                        message += content
             except ValueError as problem:
                 raise RequestRefused(400, "request.framing", "The request cannot be written as HTTP.") from problem
             now = self._time()
@@ -167,11 +165,12 @@ class Upstream:
                 except UpstreamError as error:
                     if stale is not None:
                         error.sent = stale
+                    failed = (*failed, pool)
+                    over = error.cause is Cause.OVERLOAD or self._time() >= deadline
+                    other = None if over else targets.pick(request, failed)
+                    if other is None:
                         raise
-                    tried = (*tried, pool)
-                    if error.cause is Cause.OVERLOAD or len(tried) == len(self._pools) or self._time() >= deadline:
-                        raise
-                    pool = self._pick(tried)
+                    pool = other
                     continue
                 now = self._time()
             pool.requests += 1
@@ -179,39 +178,28 @@ class Upstream:
                 request.tried.append(pool.url)
             answer = connection.call(request, message, now, deadline)
             if rest is not None:
-                connection.stream(self._sweep.loop.create_task(_stream(connection, rest, left)))
+                connection.stream(
+                    self._sweep.loop.create_task(_stream(connection, rest, left, chunked=framing is _CHUNKED))
+                )
             try:
-                return await answer
+                response = await answer
             except StaleConnection as error:
+                if not http2:  # there it may be a stream only that ended
+                    pool.idle_limit.closed(now - connection.idle_since, now)
                 if stale is not None or rest is not None or (error.sent and not (replayable and method in _IDEMPOTENT)):
                     pool.errors += 1
                     raise
                 stale = error.sent
-            except UpstreamError:
-                pool.errors += 1
+            except UpstreamError as error:
+                pool.failed(error)
                 raise
             except asyncio.CancelledError:
                 connection.leave(answer)
                 raise
-
-    def _avoided(self, tried: list[str]) -> tuple[Pool, ...]:
-        """Targets of earlier tries, as long as there are others."""
-        avoided = tuple(pool for url, pool in self._pools.items() if url in tried)
-        if len(avoided) == len(self._pools):
-            avoided = tuple(pool for pool in avoided if pool.url == tried[-1])
-        return avoided
-
-    def _pick(self, tried: tuple[Pool, ...]) -> Pool:
-        """A target, preferably one that can be reached and has a connection to give."""
-        now = self._time()
-        pick = self._balancer.pick
-        pool = (
-            pick(lambda pool: pool.available_at <= now and not pool.full and pool not in tried)
-            or pick(lambda pool: pool.available_at <= now and pool not in tried)
-            or pick(lambda pool: pool not in tried)
-        )
-        assert pool is not None, "an upstream has a target that was not tried"
-        return pool
+            else:
+                if targets.only is None:
+                    targets.answered(pool, response, self._time() - now)
+                return response
 
     def _context(self, config: UpstreamConfig) -> tuple[object, ssl.SSLContext] | None:
         """The TLS context with what it was made of: the same while the configuration and its files' contents are."""
@@ -220,14 +208,19 @@ class Upstream:
             return None
         names = {config.tls.server_name or host for host in hosts}
         files = (config.tls.ca, config.tls.cert, config.tls.key)
-        identity = (config.tls, names, tuple(Path(file).read_bytes() for file in files if file is not None))
+        identity = (
+            config.tls,
+            config.protocol,
+            names,
+            tuple(Path(file).read_bytes() for file in files if file is not None),
+        )
         if self._context_of is not None and self._context_of[0] == identity:
             return self._context_of
-        return identity, client_context(config.tls, names)
+        return identity, client_context(config.tls, names, "h2" if config.protocol == "http2" else "http/1.1")
 
 
-async def _stream(connection: Connection, body: Body, left: int | None) -> None:
-    """Send the rest of a body as it arrives: `left` octets, or chunks when that is not known."""
+async def _stream(connection: Connection, body: Body, left: int | None, *, chunked: bool) -> None:
+    """Send the rest of a body as it arrives: `left` octets, or all there is, in chunks where HTTP/1.1 needs them."""
     try:
         while left is None or left > 0:
             piece = await body.read()
@@ -237,9 +230,10 @@ async def _stream(connection: Connection, body: Body, left: int | None) -> None:
                     raise _unequal()
                 await connection.write(piece)
             elif piece:
-                await connection.write(_chunk(piece))
+                await connection.write(_chunk(piece) if chunked else piece)
             else:
-                await connection.write(b"0\r\n\r\n")
+                if chunked:
+                    await connection.write(b"0\r\n\r\n")
                 break
         connection.sent()
     except Exception as problem:

@@ -37,6 +37,15 @@ class Home(Protocol):
     def lost(self, connection: Connection) -> None:
         """Ended; told exactly once."""
 
+    def failed(self, error: UpstreamError) -> None:
+        """An answer broke off after its head: who called had its answer already."""
+
+    def announced(self, seconds: float) -> None:
+        """An answer said for how long the upstream keeps an idle connection."""
+
+    def closed_idle(self, connection: Connection) -> None:
+        """The upstream closed it while it was idle."""
+
 
 class Connection(asyncio.Protocol):
     """Its life: idle, then a call (`call`, answered by a future), maybe its body, then idle again or closed.
@@ -101,8 +110,14 @@ class Connection(asyncio.Protocol):
 
     def call(self, request: UpstreamRequest, message: bytes, now: float, deadline: float) -> asyncio.Future[Response]:
         """Send `message`, the whole request or what there is of it before stream(); the future is its answer."""
-        self._answer = answer = self._loop.create_future()
         self._reader.expect(request.method == "HEAD")
+        self._written = len(message)
+        answer = self._begin(request, now, deadline)
+        self._transport.write(message)
+        return answer
+
+    def _begin(self, request: UpstreamRequest, now: float, deadline: float) -> asyncio.Future[Response]:
+        self._answer = answer = self._loop.create_future()
         self._deadline = deadline
         limit = now + self._home.first_byte_s
         self._limit = self.due = limit if limit < deadline else deadline
@@ -110,8 +125,6 @@ class Connection(asyncio.Protocol):
         if self._on_slow is not None and now + SLOW_S < self.due:
             self.due = now + SLOW_S
         self._home.sweep.add(self)
-        self._written = len(message)
-        self._transport.write(message)
         return answer
 
     def stream(self, rest: asyncio.Task[None]) -> None:
@@ -142,6 +155,8 @@ class Connection(asyncio.Protocol):
         if answer is not None and not answer.done():
             answer.set_exception(error)
         elif body is not None:
+            if isinstance(error, UpstreamError):
+                self._home.failed(error)
             body.end(error=error)
 
     def _fail_call(self, answer: asyncio.Future[Response], error: Exception) -> None:
@@ -224,7 +239,10 @@ class Connection(asyncio.Protocol):
             elif self._body is not None:
                 self._read_body(data, self._body)
             else:
-                self.abort()  # bytes that nobody asked for: what follows could be taken for another's answer
+                # bytes that nobody asked for: what follows could be taken for another's answer. Some servers say 408
+                # when they close an idle connection.
+                self._home.closed_idle(self)
+                self.abort()
         except Violation as violation:
             stage: Stage = "head" if self._answer is not None else "body"
             self.fail(self._error(Cause.PROTOCOL, stage, str(violation)))
@@ -235,8 +253,10 @@ class Connection(asyncio.Protocol):
             self._body = None
             self.abort()
             body.end()
-        else:
-            self._broke("the upstream closed the connection")
+            return
+        if self._answer is None and body is None and not self.closed:
+            self._home.closed_idle(self)
+        self._broke("the upstream closed the connection")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._broke("the connection was lost" if exc is None else f"the connection was lost: {type(exc).__name__}")
@@ -292,6 +312,8 @@ class Connection(asyncio.Protocol):
             return
         self._home.sweep.waiting.discard(self)
         self._fresh = False
+        if reader.keep_s is not None:
+            self._home.announced(reader.keep_s)
         if self._paused:  # TLS may deliver what it had decrypted after the pause
             self.resume()
         self._home.release(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -13,7 +14,10 @@ from gateway.api.errors import Cause, Stage, UpstreamError
 from gateway.api.messages import OnSlow
 from gateway.upstream.connection import SLOW_S, Connection
 from gateway.upstream.dial import Tls, dial
+from gateway.upstream.http2_sessions import NoRoom, Sessions
+from gateway.upstream.idle_limit import IdleLimit
 from gateway.upstream.resolve import Address, Resolver
+from gateway.upstream.rotation import Standing
 from gateway.upstream.sweep import Sweep
 
 PASSED_OVER_S = 1.0  # how long a target that could not be connected to is left out while another is there
@@ -32,6 +36,7 @@ class PoolSettings:
     first_byte_s: float
     idle_body_s: float
     dns_refresh_s: float
+    http2: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,26 @@ class Pool:
     was opened for it or for another. Whoever cancels a call does not cancel the opening: the next call will use it.
     """
 
-    def __init__(self, upstream: str, url: str, resolver: Resolver, settings: PoolSettings, sweep: Sweep) -> None:
+    def __init__(
+        self,
+        upstream: str,
+        url: str,
+        resolver: Resolver,
+        settings: PoolSettings,
+        sweep: Sweep,
+        blame: Callable[[Pool, UpstreamError], None],
+    ) -> None:
+        """`blame` is told of every failure that was the target's."""
         self.upstream = upstream
         self.url = url
         self.sweep = sweep
         self.available_at = 0.0  # while this is in the future, other targets are preferred
+        self.trouble = ""  # why that is so
+        self.standing = Standing()
+        self.told = "in"  # the state that the log has
+        self.latency_s = 0.0
+        self.idle_limit = IdleLimit(settings.idle_s)
+        self._blame = blame
         self.requests = 0
         self.errors = 0
         self._open = 0  # connections, those being opened included
@@ -103,6 +123,8 @@ class Pool:
         self._addresses: tuple[Address, ...] = ()
         self._retired = False
         self._apply(settings)
+        self.http2 = settings.http2
+        self._sessions = Sessions(upstream, resolver, self) if settings.http2 else None
 
     def reconfigure(self, settings: PoolSettings) -> None:
         """New parameters for the living pool; with other TLS, connections are replaced as they become free."""
@@ -113,6 +135,7 @@ class Pool:
 
     def _apply(self, settings: PoolSettings) -> None:
         self._settings = settings
+        self.idle_limit.configure(settings.idle_s)
         self.weight = settings.weight
         self.host = settings.host
         self.first_byte_s = settings.first_byte_s
@@ -125,7 +148,13 @@ class Pool:
     @property
     def full(self) -> bool:
         """No connection is idle and none may be opened: a call would wait for another to end."""
-        return self._open >= self._settings.connections and not self._idle
+        return self._open >= self._most and not self._idle
+
+    @property
+    def _most(self) -> int:
+        """Connections, or calls on HTTP/2 connections, that there may be."""
+        most = self._settings.connections
+        return most if self._sessions is None else self._sessions.limit(most)
 
     def statistics(self) -> dict[str, int]:
         return {
@@ -136,18 +165,23 @@ class Pool:
             "waits": self._waits,
             "requests": self.requests,
             "errors": self.errors,
+            "ejections": self.standing.ejections,
         }
 
     def take(self, now: float, *, sure: bool) -> Connection | None:
-        """An idle connection that the upstream has not closed, the one used last.
+        """An idle connection that the upstream has not closed and will not for a while, the one used last.
 
         `sure`: the call cannot be repeated, so ask the socket itself, however short the connection was idle.
         """
         idle = self._idle
         while idle:
             connection = idle.popitem()[0]
+            if now - connection.idle_since >= self.idle_limit.limit_s:
+                idle[connection] = None  # so are the others, which are older: what becomes of them teaches the limit
+                return None
             if connection.usable(now, sure):
                 return connection
+            self.closed_idle(connection)
             connection.abort()
         return None
 
@@ -162,8 +196,12 @@ class Pool:
             self._dial(waiter)
         else:
             self._waiters[waiter] = None
-            if self._open < self._settings.connections:
+            if self._open < self._most:
                 self._dial(waiter)
+            elif self._idle:
+                next(
+                    iter(self._idle)
+                ).abort()  # beyond the limit for idle ones; its place is dialled for the first waiter
             else:
                 self._waits += 1
         self.sweep.add(waiter)
@@ -188,7 +226,7 @@ class Pool:
             if not waiter.connection.done():
                 waiter.connection.set_result(connection)
                 return
-        if self._retired or connection.retiring or self._open > self._settings.connections:
+        if self._retired or connection.retiring or self._open > self._most:
             connection.abort()
             return
         connection.idle_since = self.sweep.loop.time()
@@ -201,10 +239,23 @@ class Pool:
         self._idle.pop(connection, None)
         self._dial_for_next()
 
+    def failed(self, error: UpstreamError) -> None:
+        self.errors += 1
+        self._blame(self, error)
+
+    def announced(self, seconds: float) -> None:
+        self.idle_limit.announce(seconds)
+
+    def closed_idle(self, connection: Connection) -> None:
+        now = self.sweep.loop.time()
+        self.idle_limit.closed(now - connection.idle_since, now)
+
     def close(self) -> None:
         """Retire: idle connections are closed now, the others when their calls and those waiting are done."""
         self._retired = True
         self._retire(list(self._all))
+        if self._sessions is not None:
+            self._sessions.close()
 
     def _retire(self, connections: list[Connection]) -> None:
         for connection in connections:
@@ -214,7 +265,7 @@ class Pool:
                 connection.retiring = True
 
     def _dial_for_next(self) -> None:
-        if self._waiters and self._open < self._settings.connections:
+        if self._waiters and self._open < self._most:
             waiter = next((each for each in self._waiters if not each.dialing), None)
             if waiter is not None:
                 self._dial(waiter)
@@ -230,13 +281,25 @@ class Pool:
         settings = self._settings
         self._dialed += 1
         try:
-            connection = await dial(
-                self.upstream, self._resolver, settings.tls, settings.connect_s, self._dialed, partial(Connection, self)
-            )
+            connection: Connection
+            if self._sessions is not None:
+                most = settings.connections
+                connection = await self._sessions.open(most, settings.tls, settings.connect_s, self._dialed)
+            else:
+                made = partial(Connection, self)
+                connection = await dial(
+                    self.upstream, self._resolver, settings.tls, settings.connect_s, self._dialed, made
+                )
+        except NoRoom:  # the upstream allows fewer streams than it might have: wait for one to end
+            self._open -= 1
+            waiter.dialing = False
+            return
         except UpstreamError as error:
             self._open -= 1
-            self.errors += 1
             self.available_at = self.sweep.loop.time() + PASSED_OVER_S
+            self.trouble = f"{error.cause.value} at {error.stage}: {error.detail}"
+            self.idle_limit.forget()  # what closed before may have been its end, and not a timer
+            self.failed(error)
             if not waiter.connection.done():
                 waiter.connection.set_exception(error)
             self._dial_for_next()
@@ -260,6 +323,8 @@ class Pool:
         oldest = now - self._settings.idle_s
         for connection in list(takewhile(lambda each: each.idle_since <= oldest, self._idle)):
             connection.abort()
+        if self._idle:
+            self.idle_limit.open_at(now - next(iter(self._idle)).idle_since)
         self._resolver.refresh_nowait(now)
         known = self._resolver.known
         if known is not self._addresses:

@@ -21,8 +21,9 @@ HEAD_END = b"\r\n\r\n"
 CHUNKED = -1
 UNTIL_CLOSE = -2
 
-Head: TypeAlias = tuple[int, Headers, int, bool]
-"""Status, end-to-end fields, octets of the body (or CHUNKED, UNTIL_CLOSE), whether the connection lives on."""
+Head: TypeAlias = tuple[int, Headers, int, bool, float | None]
+"""Status, end-to-end fields, octets of the body (or CHUNKED, UNTIL_CLOSE), whether the connection lives on, and for how
+many seconds it is kept idle where Keep-Alive says so."""
 
 # RFC 9110 §5.5: field values hold no control characters but HTAB. NUL, CR and LF are dangerous, the rest has no use.
 CONTROLS = bytes(octet for octet in range(256) if (octet < 0x20 and octet != 0x09) or octet == 0x7F)
@@ -30,6 +31,7 @@ _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
 # RFC 9112 §4, but for the space before an absent reason, which many leave out. RFC 9110 §15: codes end at 599.
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: .*)?", re.DOTALL)
 _STATUS_START = b"HTTP/1."
+_KEEP_TIMEOUT = re.compile(rb"(?:^|[,; \t])timeout[ \t]*=[ \t]*\"?([0-9]{1,6})", re.IGNORECASE)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _FRAMING = RESPONSE_HOP | {b"content-length"}
 _METHODS = {name: name.encode() for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
@@ -86,6 +88,7 @@ def read_head(head: bytes, to_head: bool) -> Head:
     length: bytes | None = None
     coding: bytes | None = None
     connection: bytes | None = None
+    keep_s: float | None = None
     repeated = _repeated.get
     for line in lines[1:]:
         field = repeated(line)
@@ -116,6 +119,8 @@ def read_head(head: bytes, to_head: bool) -> Head:
             coding = value if coding is None else coding + b"," + value
         elif name == b"connection":
             connection = value if connection is None else connection + b"," + value
+        elif name == b"keep-alive":
+            keep_s = _kept_for(value)
     # RFC 9112 §9.3
     if connection is None:
         alive = persistent
@@ -140,14 +145,14 @@ def read_head(head: bytes, to_head: bool) -> Head:
     else:
         body = UNTIL_CLOSE
     if status >= 200 and status not in (204, 304) and not to_head:
-        return status, headers, body, alive and body != UNTIL_CLOSE
+        return status, headers, body, alive and body != UNTIL_CLOSE, keep_s
     if status < 200 and body not in (0, UNTIL_CLOSE):
         raise Violation("an interim answer with a body")
     if status == 204 and body != UNTIL_CLOSE:
         # RFC 9110 §8.6, RFC 9112 §6.1: neither field may be there; what follows the head cannot be trusted
         headers.remove_all(b"content-length")
         alive = alive and body == 0
-    return status, headers, 0, alive
+    return status, headers, 0, alive, keep_s
 
 
 def check_beginning(head: bytes | bytearray, scanned: int) -> None:
@@ -188,6 +193,13 @@ def _options(connection: bytes) -> tuple[bool, bool, bool]:
     """Whether Connection says close, says keep-alive, names something else (RFC 9110 §7.6.1)."""
     options = {option.strip(b" \t").lower() for option in connection.split(b",")}
     return b"close" in options, b"keep-alive" in options, not options <= {b"close", b"keep-alive", b""}
+
+
+@lru_cache(maxsize=256)
+def _kept_for(value: bytes) -> float | None:
+    """The `timeout` of a Keep-Alive field (RFC 2068 §19.7.1.1; no later RFC has it, and most servers send it)."""
+    match = _KEEP_TIMEOUT.search(value)
+    return None if match is None else float(match[1])
 
 
 def _learn(spelling: bytes) -> bytes:

@@ -104,8 +104,8 @@ def _expect(value: object) -> object:
 class Health(Block):
     """Active health checks."""
 
-    path: Annotated[str, Field(pattern="^/")] = "/health"
-    """Path that is asked for with GET."""
+    path: Annotated[str, Field(pattern="^/[!-~]*$")] = "/health"
+    """Path that is asked for with GET; a query may follow."""
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """Port to ask on; the target's own when left out."""
     interval: Duration = 5.0

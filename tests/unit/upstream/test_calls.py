@@ -52,6 +52,7 @@ def test_what_the_upstream_sees(play, caller_of) -> None:
                 "waits": 0,
                 "requests": 4,
                 "errors": 0,
+                "ejections": 0,
             }
 
     play(scene)
@@ -395,7 +396,7 @@ def test_a_caller_that_leaves_as_its_turn_comes_passes_the_connection_on(play, c
         async with ScriptedUpstream(answering(ok())) as upstream:
             caller = caller_of(upstream.url, connections={"max": 1})
             await caller.call()
-            pool = caller.upstream._only
+            pool = caller.upstream._targets.only
             connection = pool.take(asyncio.get_running_loop().time(), sure=True)
             first, second = (asyncio.create_task(caller.call()) for _ in range(2))
             await caller.until(lambda: caller.figures()["waiting"] == 2)

@@ -243,12 +243,24 @@ class Place:
         self.sweep = Sweep(loop)
         self.released = 0
         self.losses = 0
+        self.failures: list[UpstreamError] = []
+        self.kept_s: float | None = None
+        self.idle_closes = 0
 
     def release(self, connection: Connection) -> None:
         self.released += 1
 
     def lost(self, connection: Connection) -> None:
         self.losses += 1
+
+    def failed(self, error: UpstreamError) -> None:
+        self.failures.append(error)
+
+    def announced(self, seconds: float) -> None:
+        self.kept_s = seconds
+
+    def closed_idle(self, connection: Connection) -> None:
+        self.idle_closes += 1
 
 
 class Scene:
