@@ -55,7 +55,9 @@ class Edge:
             except BaseException as fault:
                 response = faults.answer(exchange, fault)
             if response is not None:
-                await deliver(exchange, response, send, draining=cell.draining)  # 5
+                await deliver(  # 5
+                    exchange, response, send, draining=cell.draining, stream_max_s=snapshot.stream_max_s
+                )
                 complete = True
         except asyncio.CancelledError:
             if not exchange.client_gone:

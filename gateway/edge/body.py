@@ -16,6 +16,7 @@ from gateway.api.messages import Body
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 SWEEP_S = 0.5
+READ_AWAY_BYTES = 64 * 1024  # what uvicorn holds of a body; Granian reads away little more than what has arrived
 WORKER_BUDGET_BYTES = 256 * 2**20  # bodies held whole at one time by one worker; beyond: 503
 
 
@@ -67,6 +68,11 @@ class RequestBody(Body):
         self.length = length
         self.ended = False
         self.timed_out = False
+
+    @property
+    def obstructs(self) -> bool:
+        """So much of it is unread, or may be, that no server would read it away for the sake of the next request."""
+        return not self.ended and (self.length is None or self.length - self._received > READ_AWAY_BYTES)
 
     async def read(self) -> bytes:
         while not self.ended:

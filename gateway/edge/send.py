@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from math import inf
 from typing import Any
 
 from gateway.api.errors import GatewayFault, UpstreamError
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Headers, Response
+from gateway.edge.body import RequestBody
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 SERVER = (b"server", b"sluicegate")
 CLOSE = (b"connection", b"close")
+MAX_TIMER_S = 10 * 86_400.0  # event loops refuse delays beyond some weeks
 _OURS = frozenset((b"connection", b"server", b"x-request-id"))  # whatever an upstream or a policy says of them
 # Fields of which an answer may have several; all others that a policy adds replace the upstream's own
 _COMBINED = frozenset((b"vary", b"set-cookie", b"www-authenticate", b"link", b"cache-status"))
@@ -23,8 +26,13 @@ class CutOff(GatewayFault):
     """The answer's head is out and its body broke: only cutting the connection tells the caller so (RFC 9112 §8)."""
 
 
-async def deliver(exchange: Exchange, response: Response, send: Send, *, draining: bool) -> None:
-    """Send the whole of `response`. Raises CutOff when its body broke off: the server then cuts the connection."""
+async def deliver(
+    exchange: Exchange, response: Response, send: Send, *, draining: bool, stream_max_s: float = inf
+) -> None:
+    """Send the whole of `response`. Raises CutOff when its body broke off: the server then cuts the connection.
+
+    A body that has not ended after `stream_max_s`, be its caller or its upstream the slow one, is broken off too.
+    """
     headers = response.headers
     if exchange.response_headers:
         _merge(headers, exchange.response_headers)
@@ -43,6 +51,9 @@ async def deliver(exchange: Exchange, response: Response, send: Send, *, drainin
                 framed = True
         elif name == b"connection":  # a refusal's own: end-to-end answers have none
             draining = True
+    sent = exchange.request.body
+    if type(sent) is RequestBody and sent.obstructs:
+        draining = True
     if not framed:
         fields.append((b"content-length", b"%d" % len(body)))  # type: ignore[arg-type]  # bytes, tested above
     fields.append((b"x-request-id", exchange.request_id.encode("ascii")))
@@ -61,13 +72,21 @@ async def deliver(exchange: Exchange, response: Response, send: Send, *, drainin
         body.close()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return
-    await _stream(exchange, body, send)
+    await _stream(exchange, body, send, stream_max_s)
 
 
-async def _stream(exchange: Exchange, body: Body, send: Send) -> None:
+async def _stream(exchange: Exchange, body: Body, send: Send, max_s: float) -> None:
     task = asyncio.current_task()
     assert task is not None, "requests run in tasks"
     exchange.on_slow(lambda _: task.cancel())
+    overtime = False
+
+    def cut() -> None:
+        nonlocal overtime
+        overtime = True
+        task.cancel()
+
+    timer = asyncio.get_running_loop().call_later(min(max_s, MAX_TIMER_S), cut)
     try:
         while piece := await body.read():
             if exchange.client_gone:  # after a disconnect `send` does nothing and says nothing, on both servers
@@ -78,7 +97,13 @@ async def _stream(exchange: Exchange, body: Body, send: Send) -> None:
     except UpstreamError as exc:
         exchange.note(f"upstream.{exc.cause.value}")
         raise CutOff from exc
+    except asyncio.CancelledError:
+        if overtime and not task.uncancel():
+            exchange.note("streams.max")
+            raise CutOff from None
+        raise
     finally:
+        timer.cancel()
         body.close()
 
 

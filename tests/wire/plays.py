@@ -229,11 +229,16 @@ class Stage:
         statistics: dict[str, int] = self.plane.statistics()["orders"][self.upstream.url]
         return statistics
 
-    def log(self) -> list[dict[str, Any]]:
-        """The lines of the access log so far."""
-        assert self.plane._access_log is not None  # lines are written in batches
-        self.plane._access_log.flush()
-        return [json.loads(line) for line in (self.folder / "access.log").read_text().splitlines()]
+    async def logged(self) -> dict[str, Any]:
+        """The only line of the access log. A thread writes it, in its time."""
+        log, file = self.plane._access_log, self.folder / "access.log"
+        assert log is not None
+        await self.quiet()
+        log.flush()
+        await holds(lambda: file.stat().st_size)
+        line: dict[str, Any]
+        (line,) = [json.loads(line) for line in file.read_text().splitlines()]
+        return line
 
     def leave(self) -> None:
         for caller in self._callers:
