@@ -6,16 +6,15 @@ caller in the request: a known caller costs one look-up.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from math import ceil
 
 from gateway.api.addresses import caller_network
+from gateway.api.callers import key_of, scope_parts, value_of
 from gateway.api.consumers import Limits
 from gateway.api.exchange import Exchange, Principal
 from gateway.api.messages import Field
-from gateway.api.placeholder import as_text, find_claim
 from gateway.api.policy import Level
 from gateway.api.ports import LocalStore, Scope
 from policies.rate_limit.config import RateLimitConfig, burst_of
@@ -23,7 +22,6 @@ from policies.rate_limit.core import Bucket
 
 KEPT = 32768  # accounts of all limits of a process, about 13 MiB; then the oldest go
 _FIGURES_KEPT = 1024  # figures of one limit: as many as there are tiers, and consumers with their own
-_LONGEST = 96  # characters of a caller's own value in a key; longer ones are hashed
 
 
 class Figures:
@@ -98,7 +96,7 @@ class Accounts:
             store = store.within("shadow")  # decides beside the enforced limits, never with their tokens
         self._tier_store = store.within("tier")
         self._route_store = store.within("route", scope.route, self.label, config.per)
-        self._store = store.within(*_scope_parts(config, scope), self.label, config.per)
+        self._store = store.within(*scope_parts(config.scope, scope), self.label, config.per)
         self._figures = (
             None
             if config.rate is None
@@ -106,7 +104,7 @@ class Accounts:
         )
 
     def finder(self) -> Find:
-        per, _, name = self._config.per.partition(":")
+        per = self._config.per
         if per == "consumer":
             return self._of_consumer
         figures = self._figures
@@ -114,12 +112,7 @@ class Accounts:
         if per == "route":
             account = Account(self._store.full_key(""), figures)
             return lambda exchange: account
-        if per == "ip":
-            return self._by_value(figures, lambda exchange: exchange.request.client, caller_network)
-        if per == "header":
-            field = name.lower().encode()
-            return self._by_value(figures, lambda exchange: exchange.request.headers.get(field) or b"", _plain)
-        return self._by_value(figures, lambda exchange: _claim_value(exchange.principal, name), _plain)
+        return self._by_value(figures, value_of(per), key_of(per))
 
     def _make_figures(self, rate_per_s: float, burst: float) -> Figures:
         made = self._made.get((rate_per_s, burst))
@@ -177,25 +170,3 @@ class Accounts:
     def _of_limits(self, limits: Limits) -> Figures:
         assert limits.rate is not None, "asked for with a rate only"
         return self._make_figures(limits.rate.per_second, burst_of(limits.rate, limits.burst))
-
-
-def _scope_parts(config: RateLimitConfig, scope: Scope) -> tuple[str, ...]:
-    match config.scope or ("gateway" if scope.level is Level.GLOBAL else "route"):
-        case "route":
-            return ("route", scope.route)
-        case "upstream":
-            return ("upstream", scope.upstream)
-        case _:
-            return ("gateway",)
-
-
-def _claim_value(principal: Principal | None, name: str) -> str:
-    """The claim, with the issuer that vouches for it; callers without it share a bucket."""
-    return "" if principal is None else f"{principal.issuer}:{as_text(find_claim(principal.claims, name))}"
-
-
-def _plain(value: str | bytes) -> str:
-    octets = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
-    if len(octets) > _LONGEST:
-        return "#" + hashlib.sha256(octets).hexdigest()
-    return octets.decode("latin-1")

@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from gateway.api.callers import PER, needs_caller
 from gateway.api.config import PolicyBlock, RateField
 from gateway.api.consumers import Rate
-
-_PER = r"^(consumer|ip|route|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+|claim:[!#-\[\]-~]+)$"  # goes into a quoted sf-string
 
 
 def _admits_something(rate: Rate) -> Rate:
@@ -27,7 +26,7 @@ Method = Annotated[str, Field(pattern=r"^[A-Z][A-Z_-]*$")]
 class RateLimitConfig(PolicyBlock):
     """A limit on the rate of calls: a bucket that holds `burst` tokens and is refilled at `rate`."""
 
-    per: Annotated[str, Field(pattern=_PER)] = "consumer"
+    per: Annotated[str, Field(pattern=PER)] = "consumer"
     """Who has a bucket: consumer, ip (IPv6: a /64), route (one for all callers), header:NAME or claim:NAME."""
     rate: Annotated[RateField, AfterValidator(_admits_something)] | None = None
     """Sustained calls, as in 50/s. Left out, with `per: consumer`: the figures of the consumer or its tier, whose one
@@ -45,7 +44,7 @@ class RateLimitConfig(PolicyBlock):
 
     @property
     def needs_caller(self) -> bool:
-        return self.per == "consumer" or self.per.startswith("claim:")
+        return needs_caller(self.per)
 
     @property
     def highest_cost(self) -> int:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from gateway.api.policy import Authenticator, Gate, Layer, Level, Observer, Poli
 from gateway.api.settings.issuer import IssuerConfig
 from gateway.compile.chain import Step, authorization, fold
 from gateway.compile.registry import installed
+from gateway.compile.source import yaml12
 from gateway.testing.exchange import BytesBody, FakeScope, close, make_exchange, make_principal, read_all
 
 REGISTRY = installed().policies
@@ -40,8 +40,14 @@ def folder(spec: PolicySpec) -> Path:
     return Path(importlib.import_module(f"policies.{spec.name}").__file__).parent
 
 
+def read_yaml(text: str):
+    document = yaml12.load(text, lambda written: written)  # YAML 1.2, where `on` is text
+    assert not document.problems
+    return document.value
+
+
 def example(spec: PolicySpec) -> list[PolicyBlock]:
-    written = yaml.safe_load((folder(spec) / "example.yaml").read_text())
+    written = read_yaml((folder(spec) / "example.yaml").read_text())
     assert list(written) == [spec.name], "an example is one route's `policies:` with this policy alone"
     blocks = written[spec.name]
     if isinstance(blocks, list):
@@ -68,7 +74,7 @@ def chain_of(spec: PolicySpec, scope: FakeScope, answer):
     for config in example(spec):
         built = spec.build(config, scope)
         for one in built if isinstance(built, Sequence) else (built,):
-            steps.append(Step(spec.slot(config), spec.name, one, scope.shadow, spec.merge))
+            steps.append(Step(spec.slot(config), spec.name, one, scope.shadow, spec.merge, spec.rank))
             if isinstance(one, Authenticator):
                 steps.append(Step(Slot.AUTHORIZE, spec.name, authorization(one), scope.shadow))
 
@@ -183,7 +189,7 @@ def test_its_page_shows_its_example(spec):
     shown = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert shown, "no YAML on the page"
     for text in shown:
-        written = yaml.safe_load(text)
+        written = read_yaml(text)
         blocks = find_blocks(written, spec.name)
         for block in blocks:
             for one in block if isinstance(block, list) else [block]:
@@ -289,7 +295,13 @@ def test_what_is_built_twice_decides_alike(runner, spec):
     ] * 3
     first, second = (chain_of(spec, scope.like(issuers=scope.issuers), upstream_answer()) for _ in range(2))
     for make in exchanges:
-        assert runner.run(first.handle(make())).status == runner.run(second.handle(make())).status
+        assert answered(runner, first, make()) == answered(runner, second, make())
+
+
+def answered(runner, chain, exchange):
+    status = runner.run(chain.handle(exchange)).status
+    close(exchange)
+    return status
 
 
 def test_policies_merge_only_what_they_can_refuse_together():
@@ -314,7 +326,21 @@ def test_no_policy_imports_another_or_the_core():
 
 
 @pytest.mark.parametrize(
-    "name", ["ip_allow", "cors", "headers", "request_size", "rate_limit", "timeout", "api_key", "oauth2"]
+    "name",
+    [
+        "ip_allow",
+        "cors",
+        "headers",
+        "request_size",
+        "rate_limit",
+        "timeout",
+        "api_key",
+        "oauth2",
+        "breaker",
+        "retry",
+        "bulkhead",
+        "concurrency",
+    ],
 )
 def test_the_registry_has_what_the_gateway_ships_with(name):
     assert name in REGISTRY
