@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, MutableMapping
+import time
+from collections.abc import MutableMapping
 from typing import Any
 
 from gateway.api.exchange import Exchange, Outcome
@@ -24,7 +25,7 @@ class Edge:
     def __init__(self, cell: Cell, receiver: Receiver) -> None:
         self.receiver = receiver
         self._cell = cell
-        self._clock: Callable[[], float] = asyncio.get_running_loop().time
+        self._clock = time.monotonic  # the base of the loop's clock, which under uvloop only knows whole milliseconds
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Awaitable
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from gateway.telemetry.metrics import Histogram
 
 # Written anew for each upstream call; a caller's own are never passed on as they came
 _REWRITTEN = frozenset((b"host", b"content-length", b"expect", b"x-request-id"))
+TIME_LEFT = b"x-request-timeout-ms"
 
 
 class Caller(Protocol):
@@ -35,6 +36,7 @@ class Forward:
         *,
         replayable: bool,
         affinity: Affinity | None = None,
+        send_deadline: bool = False,
     ) -> None:
         self._send = upstream.send
         self._name = upstream.name
@@ -42,7 +44,8 @@ class Forward:
         self._replayable = replayable
         self._path_of = path_of
         self._affinity = affinity
-        self._clock = asyncio.get_running_loop().time
+        self._send_deadline = send_deadline
+        self._clock = time.monotonic
 
     def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         request = exchange.request
@@ -68,10 +71,11 @@ class Forward:
             outgoing.affinity = self._affinity(exchange)
         started = self._clock()
         exchange.upstream = self._name
+        deadline = min(exchange.deadline, started + exchange.attempt_s)
+        if self._send_deadline:
+            fields.set(TIME_LEFT, b"%d" % max(0, (deadline - started) * 1000))
         try:
-            return await self._send(
-                outgoing, min(exchange.deadline, started + exchange.attempt_s), replayable=self._replayable
-            )
+            return await self._send(outgoing, deadline, replayable=self._replayable)
         finally:
             if request.body is body:
                 request.body = outgoing.body  # bytes, when it was whole with its first piece: another try can send it
