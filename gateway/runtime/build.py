@@ -91,6 +91,7 @@ class RouteBuilder:
             of_rewrite(config.rewrite, parse_path(config.match.path)),
             replayable=self._safe(plan) is not False,
             affinity=None if called is None else of_balance(called.balance),
+            send_deadline=called is not None and called.send_deadline,
         )
         if spec is None or plan.adapter is None:
             return forward

@@ -243,9 +243,9 @@ class UpstreamConfig(Block):
     outlier: Annotated[Outlier | None, off_or(Outlier)] = Outlier()
     """Passive health; off leaves failing targets in."""
     honours_idempotency_key: bool = False
-    """Whether a POST with an idempotency key may be sent again."""
+    """Whether a call that carries an `Idempotency-Key` may be sent again by `retry`, whatever its method."""
     send_deadline: bool = False
-    """Whether the time left is told to the upstream."""
+    """Whether each call tells the upstream how long its answer is waited for, in `X-Request-Timeout-Ms`."""
     ratelimit_headers: Literal["replace", "pass"] = "replace"
     """Whether the upstream's own RateLimit fields are replaced by the gateway's or passed on."""
     auth: Annotated[UpstreamAuth | None, off_or(UpstreamAuth)] = None
