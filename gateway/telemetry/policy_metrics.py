@@ -22,11 +22,22 @@ RETRIES = Family("sluicegate_upstream_retries_total", "counter", "Tries after th
 BULKHEAD_LIMIT = Family("sluicegate_bulkhead_limit", "gauge", "Calls that a bulkhead admits at a time.", ("upstream",))
 BULKHEAD_IN_USE = Family("sluicegate_bulkhead_in_use", "gauge", "Calls that a bulkhead holds now.", ("upstream",))
 BULKHEAD_WAITING = Family("sluicegate_bulkhead_waiting", "gauge", "Calls in a bulkhead's queue now.", ("upstream",))
+INTROSPECTIONS = Family(
+    "sluicegate_introspections_total", "counter", "Questions to issuers about opaque tokens.", ("issuer", "result")
+)
 
 PREFIX = "sluicegate_"
 _BY_NAME = {
     family.name.removeprefix(PREFIX): family
-    for family in (BREAKER_STATE, BREAKER_CHANGES, RETRIES, BULKHEAD_LIMIT, BULKHEAD_IN_USE, BULKHEAD_WAITING)
+    for family in (
+        BREAKER_STATE,
+        BREAKER_CHANGES,
+        RETRIES,
+        BULKHEAD_LIMIT,
+        BULKHEAD_IN_USE,
+        BULKHEAD_WAITING,
+        INTROSPECTIONS,
+    )
 }
 
 

@@ -15,6 +15,22 @@ Claims = Mapping[str, Any]
 _MAX_DATE = 1e15  # seconds: 30 million years
 
 
+def refusal_of_answer(
+    claims: Claims, now: float, leeway_s: float, issuer: str, audience: frozenset[str]
+) -> Reason | None:
+    """RFC 7662 §2.2: what an issuer says of an active token is all optional; whatever it says must be right."""
+    if claims.get("iss", issuer) != issuer:
+        return Reason.WRONG_ISSUER
+    exp = claims.get("exp", now + 1)
+    if not _is_date(exp):
+        return Reason.BAD_CLAIMS
+    if now >= exp:  # one clock, that of the issuer, stands behind `active` and `exp`: no leeway
+        return Reason.EXPIRED
+    return refusal_of_times({**claims, "exp": exp}, now, leeway_s) or (
+        refusal_of_audience(claims, audience) if "aud" in claims else None
+    )
+
+
 def refusal_of_times(claims: Claims, now: float, leeway_s: float) -> Reason | None:
     """RFC 7519 §4.1.4 to §4.1.6. exp is demanded, nbf and iat are checked when they are there."""
     exp = claims.get("exp")

@@ -5,19 +5,29 @@ Knows nothing of routes and their demands, nor of HTTP.
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 from typing import Any
 
 from gateway.api.consumers import NO_LIMITS, Consumers, Limits
 from gateway.api.exchange import Principal
-from gateway.api.ports import Scope
+from gateway.api.ports import Scope, Tally
 from gateway.api.settings.issuer import IssuerConfig
-from policies.oauth2.core import claim_at, refusal_of_audience, refusal_of_times, scopes_of
+from policies.oauth2.core import (
+    Claims,
+    claim_at,
+    refusal_of_answer,
+    refusal_of_audience,
+    refusal_of_times,
+    scopes_of,
+)
 from policies.oauth2.discovery import KeySource
+from policies.oauth2.introspection import Counts, Introspector
 from policies.oauth2.keyring import Keyring
 from policies.oauth2.keys import VerificationKey
 from policies.oauth2.reasons import Reason
-from policies.oauth2.remembered import Entry, Remembered
+from policies.oauth2.remembered import Entry, Remembered, Voucher
+from policies.oauth2.revoked import Revoked
 from policies.oauth2.token import Token, normal_typ
 
 
@@ -25,12 +35,24 @@ class TrustedIssuer:
     """Shared by the routes of a configuration; its keys and remembered tokens outlive it."""
 
     def __init__(
-        self, name: str, config: IssuerConfig, keyring: Keyring, remembered: Remembered, limits: Limits = NO_LIMITS
+        self,
+        name: str,
+        config: IssuerConfig,
+        keyring: Keyring,
+        remembered: Remembered,
+        limits: Limits = NO_LIMITS,
+        *,
+        revoked: Revoked | None = None,
+        introspector: Introspector | None = None,
     ) -> None:
         self.name = name
         self.issuer = config.issuer
         self.keyring = keyring
         self.remembered = remembered
+        self.introspector = introspector
+        self._revoked = revoked if revoked is not None else Revoked(name)
+        self._revoked.watch(remembered)
+        self._cache_s = 0.0 if config.introspection is None else config.introspection.cache
         # RFC 9864 §2.2: Ed25519 is the exact name of what EdDSA means here
         self._algorithms = frozenset(config.algorithms) | ({"Ed25519"} if "EdDSA" in config.algorithms else set())
         self._typ = None if config.typ == "any" else frozenset(normal_typ(typ) for typ in config.typ)
@@ -58,7 +80,12 @@ class TrustedIssuer:
         # what was verified holds for exactly this configuration; anything changed, everything is verified anew
         remembered = scope.state(("remembered", name, config), Remembered)
         limits = scope.tier(config.tier) if config.tier else NO_LIMITS
-        return scope.state(("issuer", name, config, limits), lambda: cls(name, config, keyring, remembered, limits))
+        revoked = scope.state(("revoked", name), lambda: Revoked(name))
+        introspector = _introspector(name, config, scope)
+        return scope.state(
+            ("issuer", name, config, limits),
+            lambda: cls(name, config, keyring, remembered, limits, revoked=revoked, introspector=introspector),
+        )
 
     def refusal_of_form(self, token: Token) -> Reason | None:
         """What can be said before a key is sought."""
@@ -83,18 +110,37 @@ class TrustedIssuer:
                 return (
                     refusal_of_times(token.claims, now, self._leeway_s)
                     or refusal_of_audience(token.claims, self._audience)
-                    or (Reason.NO_CLIENT if self.client_of(token.claims) is None else None)
+                    or self._refusal_of_owner(token.claims, now)
                     or key
                 )
         return Reason.BAD_SIGNATURE
 
+    async def introspect(self, digest: bytes, token: str, now: float) -> Entry | Reason | None:
+        """An entry for an opaque token that the issuer stands by now, or why not; None when it cannot be asked."""
+        assert self.introspector is not None, "asked of issuers that have one"
+        claims = await self.introspector.ask(digest, token)
+        if claims is None or isinstance(claims, Reason):
+            return claims
+        reason = refusal_of_answer(claims, now, self._leeway_s, self.issuer, self._audience) or self._refusal_of_owner(
+            claims, now
+        )
+        return reason or self._remember(digest, claims, self.introspector, now, self._cache_s)
+
     def remember(self, digest: bytes, token: Token, key: VerificationKey, now: float) -> Entry:
         """An entry for a token that `verify` believed."""
-        until = min(token.claims["exp"], now + self._remember_s)
-        entry = Entry(MappingProxyType(token.claims), key, until)
+        return self._remember(digest, token.claims, key, now, self._remember_s)
+
+    def _remember(self, digest: bytes, claims: Claims, voucher: Voucher, now: float, for_s: float) -> Entry:
+        until = min(claims.get("exp", math.inf), now + for_s)
+        entry = Entry(MappingProxyType(claims), voucher, until)
         if until > now:  # within leeway after exp it is verified every time
             self.remembered.put(digest, entry, now)
         return entry
+
+    def _refusal_of_owner(self, claims: Claims, now: float) -> Reason | None:
+        if self.client_of(claims) is None:
+            return Reason.NO_CLIENT
+        return Reason.REVOKED if self._revoked.covers(claims, now) else None
 
     def client_of(self, claims: Any) -> str | None:
         client = claim_at(claims, self._consumer_claim)
@@ -117,10 +163,25 @@ class TrustedIssuer:
             limits=self._limits if consumer is None else consumer.limits,
             claims=claims,
             scopes=scopes_of(claims),
-            expires=claims["exp"],
+            expires=claims.get("exp"),
         )
 
     def _allows_unknown(self, consumers: Consumers) -> bool:
         if self._unknown is None:
             return not consumers.names_issuer(self.name)
         return self._unknown == "allow"
+
+
+def _introspector(name: str, config: IssuerConfig, scope: Scope) -> Introspector | None:
+    asked = config.introspection
+    if asked is None:
+        return None
+
+    def count(result: str) -> Tally:
+        return scope.counter("introspections_total", name, result)
+
+    counts = Counts(count("active"), count("inactive"), count("failed"), count("turned-away"))
+    share = max(1, asked.max_in_flight // scope.workers)
+    return scope.state(
+        ("introspection", name, asked), lambda: Introspector(name, asked, share, scope.fetch, scope.clock, counts)
+    )

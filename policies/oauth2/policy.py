@@ -17,7 +17,7 @@ from policies.oauth2.core import NOTHING, Demands, Lack, roles_of
 from policies.oauth2.issuer import TrustedIssuer
 from policies.oauth2.reasons import Reason
 from policies.oauth2.remembered import Entry
-from policies.oauth2.token import MAX_TOKEN, Token, read_token
+from policies.oauth2.token import MAX_TOKEN, Token, is_opaque, read_token
 
 # RFC 6750 §3 wants at least one parameter after the scheme
 REALM = b'Bearer realm="sluicegate"'
@@ -37,6 +37,7 @@ _FORBIDDEN = {
 class OAuth2(Authenticator):
     def __init__(self, config: OAuth2Block, scope: Scope) -> None:
         self._issuers = tuple(TrustedIssuer.trust(name, scope) for name in config.issuer)
+        self._asked = tuple(issuer for issuer in self._issuers if issuer.introspector is not None)
         self._tables = tuple((issuer.remembered.get, issuer) for issuer in self._issuers)
         self._demands = Demands.of(config)
         self._demanding = self._demands != NOTHING
@@ -78,13 +79,19 @@ class OAuth2(Authenticator):
                 return self._admit(exchange, issuer, entry)
         if value[: len(_SCHEME)].lower() != _SCHEME:  # RFC 9110 §11.1: a scheme's name has no case
             return self._refuse_count(exchange, 0)
+        if self._asked and is_opaque(_token_of(value)):
+            known = all(issuer.introspector.known_inactive(digest) for issuer in self._asked if issuer.introspector)
+            return self._refuse(exchange, Reason.INACTIVE) if known else None
         return self._verify(exchange, value, digest, may_wait=True)
 
     async def identify(self, exchange: Exchange) -> Principal | Response:
-        """Called when keys are missing that a fetch may bring: waits for it, and decides with what there is then."""
+        """Called when only an issuer can tell: waits for its answer, or for keys that a fetch may bring."""
         value = exchange.request.headers.get(b"authorization")
         assert value is not None, "identify_nowait saw it"
-        token = read_token(value[len(_SCHEME) :].strip(b" "))
+        raw = _token_of(value)
+        if self._asked and is_opaque(raw):
+            return await self._introspect(exchange, raw.decode("ascii"), sha256(value).digest())
+        token = read_token(raw)
         assert isinstance(token, Token), "identify_nowait read it"
         askable = [
             issuer.keyring
@@ -92,7 +99,7 @@ class OAuth2(Authenticator):
             if issuer.refusal_of_form(token) is None and issuer.keyring.may_fetch(token.kid)
         ]
         try:
-            async with asyncio.timeout(max(0.0, exchange.deadline - self._clock.monotonic())):
+            async with self._until_deadline(exchange):
                 for keyring in askable:
                     await keyring.fetch_for(token.kid)
         except TimeoutError:
@@ -121,7 +128,7 @@ class OAuth2(Authenticator):
     def _verify(
         self, exchange: Exchange, value: bytes, digest: bytes, *, may_wait: bool
     ) -> Principal | Response | None:
-        token = read_token(value[len(_SCHEME) :].strip(b" "))
+        token = read_token(_token_of(value))
         if isinstance(token, Reason):
             return self._refuse(exchange, token)
         now = self._time()
@@ -134,10 +141,37 @@ class OAuth2(Authenticator):
                 if may_wait and issuer.keyring.may_fetch(token.kid):
                     return None
                 if not issuer.keyring.ready:
-                    return self._without_keys(exchange, issuer)
+                    detail = "The issuer's keys cannot be had at the moment."
+                    return self._without_issuer(exchange, detail, issuer.keyring.retry_after_s)
             if verdict is not Reason.WRONG_ISSUER:
                 reason = verdict
         return self._refuse(exchange, reason)
+
+    async def _introspect(self, exchange: Exchange, token: str, digest: bytes) -> Principal | Response:
+        """Every issuer that may know the token is asked, in the order of the configuration."""
+        reason, unanswered = Reason.INACTIVE, None
+        try:
+            async with self._until_deadline(exchange):
+                for issuer in self._asked:
+                    unanswered = issuer
+                    verdict = await issuer.introspect(digest, token, self._time())
+                    if isinstance(verdict, Entry):
+                        return self._admit(exchange, issuer, verdict)
+                    if verdict is None:
+                        break
+                    unanswered = None
+                    if verdict is not Reason.INACTIVE:
+                        reason = verdict
+        except TimeoutError:
+            exchange.note("oauth2.no-answer-in-time")
+        if unanswered is None:
+            return self._refuse(exchange, reason)
+        assert unanswered.introspector is not None, "only those that have one are asked"
+        detail = "The issuer cannot be asked about this token at the moment."
+        return self._without_issuer(exchange, detail, unanswered.introspector.retry_after_s)
+
+    def _until_deadline(self, exchange: Exchange) -> asyncio.Timeout:
+        return asyncio.timeout(max(0.0, exchange.deadline - self._clock.monotonic()))
 
     def _admit(self, exchange: Exchange, issuer: TrustedIssuer, entry: Entry) -> Principal | Response:
         """A believed token: who that is under the running configuration."""
@@ -165,14 +199,13 @@ class OAuth2(Authenticator):
             return problem(exchange, 400, "oauth2.repeated", "Authorization was sent more than once.", _REPEATED)
         return problem(exchange, 401, "oauth2.missing", "This call needs an access token.", _MISSING)
 
-    def _without_keys(self, exchange: Exchange, issuer: TrustedIssuer) -> Response:
-        """Never open: without keys nobody can be believed, and nobody is accused."""
+    def _without_issuer(self, exchange: Exchange, detail: str, retry_after_s: float) -> Response:
+        """Never open: without the issuer nobody can be believed, and nobody is accused."""
         self._unavailable.value += 1
-        wait = str(math.ceil(issuer.keyring.retry_after_s)).encode()
-        return problem(
-            exchange,
-            503,
-            "oauth2.issuer-unavailable",
-            "The issuer's keys cannot be had at the moment.",
-            ((b"retry-after", wait),),
-        )
+        wait = str(math.ceil(retry_after_s)).encode()
+        return problem(exchange, 503, "oauth2.issuer-unavailable", detail, ((b"retry-after", wait),))
+
+
+def _token_of(value: bytes) -> bytes:
+    """What follows the scheme of an Authorization field."""
+    return value[len(_SCHEME) :].strip(b" ")

@@ -25,6 +25,8 @@ class Reason(Enum):
     NOT_YET_VALID = "not-yet-valid"
     WRONG_AUDIENCE = "wrong-audience"
     NO_CLIENT = "no-client"
+    INACTIVE = "inactive"
+    REVOKED = "revoked"
 
     @property
     def code(self) -> str:
@@ -53,4 +55,6 @@ _SENTENCES = {
     Reason.NOT_YET_VALID: "its nbf or iat lies in the future",
     Reason.WRONG_AUDIENCE: "its aud does not hold the issuer's `audience`",
     Reason.NO_CLIENT: "the issuer's `consumer_claim` is missing in it",
+    Reason.INACTIVE: "its issuer, asked by introspection, does not know it or no longer stands by it",
+    Reason.REVOKED: "it was revoked through the operations port",
 }

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.api.exchange import Principal
-from policies.oauth2.keys import VerificationKey
 
 CAPACITY = 20_000  # tokens an issuer and worker: about 40 MiB when each has 2 KiB of claims
+
+
+class Voucher(Protocol):
+    """What stands behind a token: the key that signed it, or the issuer that was asked."""
+
+    @property
+    def live(self) -> bool: ...
 
 
 class Entry:
@@ -22,7 +28,7 @@ class Entry:
 
     __slots__ = ("claims", "key", "principal", "until", "version")
 
-    def __init__(self, claims: Mapping[str, Any], key: VerificationKey, until: float) -> None:
+    def __init__(self, claims: Mapping[str, Any], key: Voucher, until: float) -> None:
         self.claims = claims
         self.key = key
         self.until = until  # Unix seconds: never past exp

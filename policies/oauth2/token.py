@@ -61,10 +61,17 @@ def read_token(raw: bytes) -> Token | Reason:
     payload, signature = _decode(parts[1]), _decode(parts[2])
     if payload is None or signature is None:
         return Reason.MALFORMED
-    claims = _read_object(payload)
+    claims = read_object(payload)
     if claims is None:
         return Reason.BAD_JSON
     return Token(*header, claims, raw[: raw.rindex(b".")], signature)
+
+
+def is_opaque(raw: bytes) -> bool:
+    """Whether only its issuer can read it: anything that RFC 6750 §2.1 allows, but three parts, which are a JWT."""
+    return (
+        0 < len(raw) <= MAX_TOKEN and raw.count(b".") != 2 and not raw.rstrip(b"=").translate(None, _ALPHABET + b"~+/")
+    )
 
 
 @lru_cache(maxsize=256)  # an issuer's tokens have few different headers: 0.2 µs where reading takes 6
@@ -73,7 +80,7 @@ def _read_header(part: bytes) -> tuple[str, str | None, str | None] | Reason:
     decoded = _decode(part)
     if decoded is None:
         return Reason.MALFORMED
-    header = _read_object(decoded)
+    header = read_object(decoded)
     if header is None:
         return Reason.BAD_JSON
     if not _KEY_BEARING.isdisjoint(header):
@@ -127,8 +134,8 @@ def _no_constant(name: str) -> float:
 _JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
-def _read_object(part: bytes) -> dict[str, Any] | None:
-    """One JSON object (RFC 8259), or None. Shallow and small objects cost a few µs, the worst below 1 ms."""
+def read_object(part: bytes) -> dict[str, Any] | None:
+    """One JSON object (RFC 8259) without doubled members, or None. Shallow and small objects cost a few µs, the worst below 1 ms."""
     openings = part.count(b"[") + part.count(b"{")
     if openings > MAX_DEPTH and (openings > _MAX_OPENINGS or _depth(part) > MAX_DEPTH):
         return None

@@ -1,0 +1,36 @@
+"""What operators ask of every worker at run time. An order reaches all lasting state; who it is not for says None."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Believe these tokens no more: the one with this `jti`, or those that `subject` was issued until `at`."""
+
+    issuer: str
+    jti: str | None
+    subject: str | None
+    at: float  # Unix seconds
+    until: float  # Unix seconds; the longest that any of these tokens lives
+
+
+@dataclass(frozen=True, slots=True)
+class LastUses:
+    """When was each API key used last?"""
+
+
+Answered = int | Mapping[bytes, float]
+"""How much was done, or Unix seconds by the key's SHA-256."""
+
+
+@runtime_checkable
+class Ordered(Protocol):
+    """Lasting state (Scope.state) that carries out orders."""
+
+    def carry_out(self, order: object) -> Answered | None:
+        """Do it at once, and say how much was done; None: this order is not for it."""
+        ...
