@@ -131,6 +131,7 @@ class Compiler:
         unmatched = assembly.everywhere_plans
         checks.check_names(world)
         checks.check_routes(world, facts)
+        checks.check_certificates(world, facts)
         checks.check_identities(world, consumers)
         checks.check_tiers(world, facts, unmatched, consumers)
         checks.check_unused(world, facts, consumers)

@@ -10,6 +10,8 @@ from gateway.api.exchange import Exchange
 from gateway.api.messages import Response
 from gateway.api.problem import problem
 from gateway.edge.body import BrokenBody
+from gateway.edge.receive import PlainText
+from gateway.edge.respond import redirect_to_https
 
 log = logging.getLogger("sluicegate.edge")
 
@@ -35,6 +37,9 @@ def answer(exchange: Exchange, fault: BaseException) -> Response | None:
             return _upstream_error(exchange, fault)
         case RequestRefused():
             return problem(exchange, fault.status, fault.code, fault.detail, CLOSE if fault.code in _ENDING else ())
+        case PlainText():
+            exchange.note("request.plain-text")
+            return redirect_to_https(exchange, fault.port)
         case Unmappable():
             return problem(exchange, 422, "request.unmappable", fault.detail, pointer=fault.pointer)
         case BadReply():

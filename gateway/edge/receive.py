@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.api.errors import RequestRefused
+from gateway.api.errors import GatewayFault, RequestRefused
 from gateway.api.messages import Request
 from gateway.edge.body import BodySweep, Receive, RequestBody
 from gateway.edge.served import ServedExchange
@@ -35,7 +35,16 @@ class ListenRules:
     max_header: int = 16 * 1024  # octets of all fields; nginx 4x8K, node 16K, tomcat 8K
     max_headers: int = 100
     body_timeout_s: float = 30.0
-    redirect_https: bool = False
+    https_port: int | None = None  # where plain requests are sent instead of being answered; None: they are answered
+    client_certificates: bool = False  # callers are asked for certificates
+
+
+class PlainText(GatewayFault):
+    """The request came over plain HTTP to a listener that only sends callers to https; not the fault of its bytes."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"to be repeated on port {port}")
+        self.port = port
 
 
 class Receiver:
@@ -66,7 +75,7 @@ class Receiver:
         return ServedExchange.of(snapshot, request, self._ids.new(), now, receive)
 
     def settle(self, exchange: ServedExchange, scope: Mapping[str, Any], snapshot: Snapshot) -> None:
-        """Fill in host, path, client and body. Raises RequestRefused: 400, 405, 431, 501."""
+        """Fill in host, path, client, certificate and body. Raises RequestRefused (400, 405, 431, 501) or PlainText."""
         request = exchange.request
         headers = request.headers
         host: bytes | None = None
@@ -106,8 +115,13 @@ class Receiver:
             check_query(request.query)
         request.headers = headers = strip_request(headers)
         caller = snapshot.proxy.apply(headers, request.peer, request.scheme, host)
-        request.client, request.scheme, request.authority, _ = caller
+        request.client, request.scheme, request.authority, trusted = caller
         request.host = authority.host if caller.authority is host else parse_authority(caller.authority).host
+        if rules.client_certificates and "tls" in scope["extensions"]:
+            request.certificate = scope["extensions"]["tls"]["client_cert_der"]
+        certificate_of = snapshot.proxy.certificate_of
+        if certificate_of is not None and trusted:  # what the proxy itself showed is not the caller's
+            request.certificate = certificate_of(headers)
 
         if chunked or length is not None:
             if chunked and length is not None:  # RFC 9112 §6.1: both is how requests are smuggled
@@ -117,6 +131,8 @@ class Receiver:
             if length != b"0":
                 octets = None if length is None else int(length)
                 request.body = RequestBody(exchange.receive, exchange, octets, rules.body_timeout_s, self._sweep)
+        if rules.https_port is not None and request.scheme != "https":
+            raise PlainText(rules.https_port)
 
 
 def _check_method(method: str) -> None:

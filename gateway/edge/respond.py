@@ -12,6 +12,8 @@ from gateway.api.problem import problem
 from gateway.api.settings.route import Respond
 from gateway.routing.table import NOT_FOUND, Miss
 
+HTTPS = 443
+
 
 class StaticResponse:
     """`respond: {status, headers, body}`: encoded once."""
@@ -52,9 +54,11 @@ async def unmatched(exchange: Exchange) -> Response:
     return problem(exchange, 404, "route.not-found", "No API answers here; check the host and the path.")
 
 
-def redirect_to_https(exchange: Exchange) -> Response:
+def redirect_to_https(exchange: Exchange, port: int) -> Response:
+    """308: unlike 301, it keeps the method and the body (RFC 9110 §15.4.9)."""
     request = exchange.request
-    target = f"https://{request.host}{request.path}".encode("ascii")
+    place = request.host if port == HTTPS else f"{request.host}:{port}"
+    target = f"https://{place}{request.path}".encode("ascii")
     if request.query:
         target += b"?" + request.query
     return Response(308, Headers([(b"location", target)]))

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import Literal, NamedTuple
 
 from gateway.api.messages import Headers
+from gateway.http.client_cert import CERTIFICATE_FIELDS, ClientCertHeader, certificate_reader
 from gateway.http.fields import split_list, split_parameters
 from gateway.http.host import BadHost, parse_authority
 
@@ -20,11 +21,10 @@ ForwardedHeader = Literal["none", "forwarded", "x-forwarded-for"]
 _Network = IPv4Network | IPv6Network
 
 _SET = frozenset((b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"))
-_CERTIFICATES = frozenset((b"client-cert", b"client-cert-chain", b"x-forwarded-client-cert"))  # RFC 9440; Envoy
 # Fields that upstreams are known to believe: a caller's own never goes on
 _CLAIMS = (
     _SET
-    | _CERTIFICATES
+    | CERTIFICATE_FIELDS
     | {
         b"forwarded",
         b"x-forwarded-by",
@@ -38,8 +38,8 @@ _CLAIMS = (
 )
 # What a trusted proxy says beside the fields that it is said to write is believed as far as nothing contradicts it
 _OF_TRUSTED: dict[ForwardedHeader, frozenset[bytes]] = {
-    "none": _CLAIMS - _CERTIFICATES,
-    "forwarded": _CLAIMS - _CERTIFICATES,
+    "none": _CLAIMS - CERTIFICATE_FIELDS,
+    "forwarded": _CLAIMS - CERTIFICATE_FIELDS,
     "x-forwarded-for": _SET | {b"forwarded"},
 }
 
@@ -70,12 +70,15 @@ _NOTHING_SAID = _Hop(b"", b"")
 class ProxyRules:
     """`proxy` of the configuration, compiled. Immutable but for a bounded cache of addresses seen."""
 
-    __slots__ = ("_header", "_is_trusted")
+    __slots__ = ("_header", "_is_trusted", "certificate_of")
 
-    def __init__(self, trusted: Iterable[str] = (), header: ForwardedHeader = "none") -> None:
+    def __init__(
+        self, trusted: Iterable[str] = (), header: ForwardedHeader = "none", client_cert: ClientCertHeader = "none"
+    ) -> None:
         """`trusted` are addresses or networks. Raises ValueError for anything else."""
         networks = [ip_network(text, strict=False) for text in trusted]
         self._header: ForwardedHeader = header
+        self.certificate_of = certificate_reader(client_cert)  # for fields of callers that apply() calls trusted
         self._is_trusted = _membership(networks) if networks else None
 
     def apply(self, headers: Headers, peer: str, scheme: str, authority: bytes) -> Caller:

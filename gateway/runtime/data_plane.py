@@ -9,12 +9,14 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from gateway.api.settings.document import Settings
 from gateway.api.settings.upstream import UpstreamConfig
 from gateway.edge.app import Edge
 from gateway.edge.body import BodyBudget, BodySweep
 from gateway.edge.receive import ListenRules, Receiver
+from gateway.edge.respond import HTTPS
 from gateway.edge.snapshot import Cell, LiveRoute, Snapshot
 from gateway.http.forwarded import ProxyRules
 from gateway.http.request_id import RequestIds
@@ -137,7 +139,7 @@ class WorkerPlane:
     async def prepare(self, delta: Delta) -> Prepared:
         slices = Slices()
         settings = delta.settings
-        proxy = ProxyRules(settings.proxy.trusted, settings.proxy.header)
+        proxy = ProxyRules(settings.proxy.trusted, settings.proxy.header, settings.proxy.client_cert_header)
         upstreams = {name: one for name, one in self._upstreams.items() if name not in delta.gone_upstreams}
         fresh = frozenset(delta.upstreams.keys() - upstreams.keys())
         for name in fresh:
@@ -271,9 +273,13 @@ class WorkerPlane:
     def _rules(self, listener: int) -> ListenRules:
         assert self._settings is not None, "a configuration is live"
         listen = self._settings.listen[min(listener, len(self._settings.listen) - 1)]
-        path = PathRules(listen.path.encoded_slash, listen.path.double_slash)
         return ListenRules(
-            path, listen.max_header, listen.max_headers, listen.body_timeout, listen.redirect is not None
+            PathRules(listen.path.encoded_slash, listen.path.double_slash),
+            listen.max_header,
+            listen.max_headers,
+            listen.body_timeout,
+            None if listen.redirect is None else https_port(self._settings),
+            listen.tls is not None and listen.tls.client_cert != "none",
         )
 
     def _values(self) -> Iterator[tuple[Family, tuple[str, ...], float]]:
@@ -287,6 +293,14 @@ class WorkerPlane:
         if access_log is not None:
             access_log.flush()
             asyncio.get_running_loop().run_in_executor(None, access_log.close)
+
+
+def https_port(settings: Settings) -> int:
+    """Where callers of a listener with `redirect: https` go: public_url says it best, for ports may be mapped on the way."""
+    public = urlsplit(settings.public_url or "")
+    if public.scheme == "https":
+        return public.port or HTTPS
+    return next((listen.port for listen in settings.listen if listen.tls and not listen.unix and listen.port), HTTPS)
 
 
 async def _dismantle(table: RouteTable[LiveRoute]) -> None:

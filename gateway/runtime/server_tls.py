@@ -35,7 +35,8 @@ def server_context(tls: ListenTls) -> ssl.SSLContext:
 def _context(tls: ListenTls, certificate: Certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = VERSIONS[tls.min_version]
-    context.load_cert_chain(certificate.cert, certificate.key)
+    # a password, so that OpenSSL never asks the terminal for one
+    context.load_cert_chain(certificate.cert, certificate.key, password="")
     context.set_alpn_protocols(["http/1.1"])
     context.verify_mode = DEMANDS[tls.client_cert]
     if tls.client_ca is not None:

@@ -81,6 +81,8 @@ class Session:
                 assert self._preparing is not None, "prepare comes before commit"
                 self._plane.commit(self._preparing.result())
                 self.settings, self._preparing = self._delta.settings, None
+                if not self._servers:
+                    self._make_servers()
                 logs.configure(self.settings.log.level)
             case Abandon():
                 await self._abandon()
@@ -109,14 +111,18 @@ class Session:
         await self._plane.close()
         return ended
 
-    async def _accept(self) -> None:
-        assert self.settings is not None, "a configuration is live before connections are accepted"
+    def _make_servers(self) -> None:
+        """Before this worker is counted on: a certificate that cannot be loaded must not show once others have left."""
+        assert self.settings is not None, "a configuration is live before there are servers"
         for number, (listener, listen) in enumerate(zip(self._listeners, self.settings.listen, strict=True)):
             server = make_server(
                 self._plane.app(number), listener, listen, wanted=self._begin.server, workers=self._begin.workers
             )
-            await server.start()
             self._servers.append(server)
+
+    async def _accept(self) -> None:
+        for server in self._servers:
+            await server.start()
 
     async def _abandon(self) -> None:
         self._assembly = Assembly()

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from ipaddress import ip_network
 from typing import Annotated
 
+from cryptography import x509
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.api.config import Block, Name, QuotaField, RateField
@@ -113,12 +114,26 @@ class ApiKey(Block):
     """Last day (UTC) or moment it is good; never ends when left out."""
 
 
+def _subject(text: str) -> str:
+    """The form in which cryptography writes subjects, so that they compare as text."""
+    try:
+        name = x509.Name.from_rfc4514_string(re.sub(r"(?<!\\)([,+])\s+", r"\1", text))
+    except ValueError:
+        name = x509.Name([])
+    if not name.rdns:
+        raise ValueError(
+            "not a subject (RFC 4514); write CN=acme,O=Acme Ltd, the most specific first, unusual attributes by their "
+            "number; `openssl x509 -noout -subject -nameopt RFC2253 -in FILE` prints it"
+        )
+    return name.rfc4514_string()
+
+
 class CertificateIdentity(Block):
     """A client certificate: by fingerprint or by subject."""
 
     sha256: Sha256 | None = None
     """SHA-256 of the certificate (DER), hexadecimal."""
-    subject: str | None = None
+    subject: Annotated[str, AfterValidator(_subject)] | None = None
     """Its subject (RFC 4514), as in CN=acme,O=Acme Ltd."""
 
     @model_validator(mode="after")

@@ -17,12 +17,14 @@ class Facts:
     """Of the routes of one file, or of all."""
 
     issuers: set[str] = field(default_factory=set)  # whose tokens are accepted
+    policies: set[str] = field(default_factory=set)  # that apply to a route
     figures: set[str] = field(default_factory=set)  # of tiers, that are applied: rate, quota, concurrency
     rated: set[str] = field(default_factory=set)  # issuers whose callers meet a rate of their tier
     longest: dict[str, float] = field(default_factory=dict)  # upstream -> the longest that one of its routes may take
 
     def add(self, other: Facts) -> None:
         self.issuers |= other.issuers
+        self.policies |= other.policies
         self.figures |= other.figures
         self.rated |= other.rated
         for name, total in other.longest.items():
@@ -35,6 +37,7 @@ def facts_of(routes: Iterable[RoutePlan]) -> Facts:
         issuers = [name for each in route.policies for name in issuers_of(each.config)]
         figures = {figure for each in route.policies if (figure := from_tier(each))}
         facts.issuers.update(issuers)
+        facts.policies.update(each.policy for each in route.policies)
         facts.figures |= figures
         if "rate" in figures:
             facts.rated.update(issuers)

@@ -76,7 +76,7 @@ def whole(page: Path, example: dict[str, Any]) -> dict[str, Any]:
     for key, value in example.items():
         merged[key] = {**BASE[key], **value} if isinstance(value, dict) and key in BASE else value
     for route in merged.get("routes", ()):
-        if not route.get("public") and not {"oauth2", "api_key"} & route.setdefault("policies", {}).keys():
+        if not route.get("public") and not {"oauth2", "api_key", "mtls"} & route.setdefault("policies", {}).keys():
             route["policies"]["oauth2"] = {"issuer": "partners"}
     return merged
 
