@@ -37,6 +37,9 @@ class Home(Protocol):
     def lost(self, connection: Connection) -> None:
         """Ended; told exactly once."""
 
+    def streamed(self, status: int) -> None:
+        """An answer that did not come in one piece came to its end."""
+
     def failed(self, error: UpstreamError) -> None:
         """An answer broke off after its head: who called had its answer already."""
 
@@ -251,6 +254,7 @@ class Connection(asyncio.Protocol):
         body = self._body
         if body is not None and self._reader.until_close:
             self._body = None
+            self._home.streamed(self._reader.status)
             self.abort()
             body.end()
             return
@@ -293,6 +297,7 @@ class Connection(asyncio.Protocol):
         piece = reader.body(data)
         if reader.ended:
             self._body = None
+            self._home.streamed(reader.status)
             body.end(last=piece)
             self._end()
         elif piece:

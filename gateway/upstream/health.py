@@ -139,6 +139,9 @@ class Checks:
     def lost(self, connection: Connection) -> None:
         """It was used for one check."""
 
+    def streamed(self, status: int) -> None:
+        """The check was over with its head."""
+
     def failed(self, error: UpstreamError) -> None:
         """The answer's body broke off; the check is about its status."""
 

@@ -230,6 +230,7 @@ class Http2Stream(Connection):
                 body.put(piece)
         if self._ended:
             self._body = None
+            self._home.streamed(self._status)
             body.end()
             self._finish()
         elif not self._paused:

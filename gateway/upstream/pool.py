@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from math import inf
+from typing import TypeVar
 
 from gateway.api.errors import Cause, Stage, UpstreamError
 from gateway.api.messages import OnSlow
@@ -19,6 +20,8 @@ from gateway.upstream.idle_limit import IdleLimit
 from gateway.upstream.resolve import Address, Resolver
 from gateway.upstream.rotation import Standing
 from gateway.upstream.sweep import Sweep
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 PASSED_OVER_S = 1.0  # how long a target that could not be connected to is left out while another is there
 
@@ -217,6 +220,18 @@ class Pool:
             self._waiters.pop(waiter, None)
             self.sweep.waiting.discard(waiter)
 
+    async def dial_apart(self, make: Callable[[Address], P]) -> P:
+        """A connection that is not the pool's: what is upgraded serves one call only. Raises UpstreamError, nothing sent."""
+        settings = self._settings
+        self._dialed += 1
+        try:
+            return await dial(self.upstream, self._resolver, settings.tls, settings.connect_s, self._dialed, make)
+        except UpstreamError as error:
+            self.available_at = self.sweep.loop.time() + PASSED_OVER_S
+            self.trouble = f"{error.cause.value} at {error.stage}: {error.detail}"
+            self.failed(error)
+            raise
+
     def release(self, connection: Connection) -> None:
         """A connection is free: the first that waits gets it."""
         if connection.closed:
@@ -238,6 +253,10 @@ class Pool:
         self._all.discard(connection)
         self._idle.pop(connection, None)
         self._dial_for_next()
+
+    def streamed(self, status: int) -> None:
+        if status < 500:
+            self.standing.failures = 0
 
     def failed(self, error: UpstreamError) -> None:
         self.errors += 1

@@ -72,7 +72,7 @@ class Rotation:
         self._settle(now)
 
     def succeeded(self, one: Standing) -> None:
-        """A call was answered."""
+        """A call was answered, to its last byte."""
         one.failures = 0
 
     def failed(self, one: Standing, why: str, now: float) -> bool:

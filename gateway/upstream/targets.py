@@ -105,7 +105,8 @@ class Targets:
             if self._rotation.failed(pool.standing, f"status {status}", self._time()):
                 self._turn([pool])
             return
-        pool.standing.failures = 0
+        if isinstance(response.body, bytes):  # a stream may still break off; its end is told to the pool
+            self._rotation.succeeded(pool.standing)
         known = pool.latency_s
         pool.latency_s = known + (seconds - known) * LATENCY_SHARE if known else seconds
 

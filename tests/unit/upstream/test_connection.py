@@ -246,12 +246,16 @@ class Place:
         self.failures: list[UpstreamError] = []
         self.kept_s: float | None = None
         self.idle_closes = 0
+        self.ends: list[int] = []
 
     def release(self, connection: Connection) -> None:
         self.released += 1
 
     def lost(self, connection: Connection) -> None:
         self.losses += 1
+
+    def streamed(self, status: int) -> None:
+        self.ends.append(status)
 
     def failed(self, error: UpstreamError) -> None:
         self.failures.append(error)
