@@ -19,7 +19,7 @@ from gateway.http.target import PathRules, normal_path
 from gateway.routing import Match, Miss, build_table, of_route
 from gateway.runtime.consumers import ConsumerTable
 from gateway.runtime.fetch import HttpFetch
-from gateway.runtime.resources import LoopClock
+from gateway.runtime.resources import SystemClock
 from policies.oauth2.explain import explain_token
 
 
@@ -100,6 +100,6 @@ async def _about_token(plan: Plan, route: RoutePlan, token: bytes) -> str:
         return "this route asks for no token"
     fetch = HttpFetch()
     try:
-        return await explain_token(issuers, ConsumerTable.of(plan.consumers), token, fetch=fetch, clock=LoopClock())
+        return await explain_token(issuers, ConsumerTable.of(plan.consumers), token, fetch=fetch, clock=SystemClock())
     finally:
         await fetch.close()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import pickle
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from gateway.edge.body import BodyBudget, BodySweep
 from gateway.edge.receive import ListenRules, Receiver
 from gateway.edge.respond import HTTPS
 from gateway.edge.snapshot import Cell, LiveRoute, Snapshot
+from gateway.edge.websocket import SERVICE_RESTART
 from gateway.http.forwarded import ProxyRules
 from gateway.http.request_id import RequestIds
 from gateway.http.target import PathRules
@@ -72,7 +74,7 @@ class Slices:
     """Gives way to the event loop whenever a slice of work is over."""
 
     def __init__(self) -> None:
-        self._clock = asyncio.get_running_loop().time
+        self._clock = time.monotonic  # the loop's own clock has whole milliseconds under uvloop
         self._until = self._clock() + SLICE_S
 
     async def breathe(self) -> None:
@@ -132,6 +134,10 @@ class WorkerPlane:
         while len(self._edges) <= listener:
             self._edges.append(Edge(self._cell, Receiver(self._rules(len(self._edges)), self._ids, self._body_sweep)))
         return self._edges[listener]
+
+    def close_websockets(self) -> None:
+        for websocket in list(self._cell.websockets):
+            websocket.end(SERVICE_RESTART)
 
     def in_flight(self) -> int:
         return self._resources.metrics.in_flight

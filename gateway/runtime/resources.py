@@ -20,14 +20,11 @@ T = TypeVar("T")
 log = logging.getLogger("sluicegate.runtime")
 
 
-class LoopClock:
-    """The event loop's clock and the wall clock."""
-
-    def __init__(self) -> None:
-        self._monotonic = asyncio.get_running_loop().time
+class SystemClock:
+    """The clock that never steps back, which is also the base of the event loop's, and the wall clock."""
 
     def monotonic(self) -> float:
-        return self._monotonic()
+        return time.monotonic()
 
     def time(self) -> float:
         return time.time()
@@ -38,7 +35,7 @@ class Resources:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self.clock = LoopClock()
+        self.clock = SystemClock()
         self.metrics = Metrics()
         self.policy_metrics = PolicyMetrics()
         self.metrics.sources.append(self.policy_metrics.values)
