@@ -136,6 +136,10 @@ class ScriptedUpstream:
         if error is None and self._failures:
             raise self._failures[0]
 
+    def stop_listening(self) -> None:
+        """Refuse further connections; those that are open go on."""
+        self._server.close()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = Peer(self, reader, writer)
         self.peers.append(peer)

@@ -17,6 +17,7 @@ import asyncio
 import json
 import re
 import socket
+import ssl
 import struct
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
@@ -275,12 +276,13 @@ def perform(
     listen: Mapping[str, Any] | None = None,
     upstream: Mapping[str, Any] | None = None,
     routes: list[dict[str, Any]] | None = None,
+    tls: ssl.SSLContext | None = None,
     **document: Any,
 ) -> None:
     """Play `scene` on `server`. `upstream`, `listen` and `document` are added to a configuration of one route to all."""
 
     async def run(folder: Path) -> None:
-        async with ScriptedUpstream(*(scripts or (answering(ok()),))) as scripted:
+        async with ScriptedUpstream(*(scripts or (answering(ok()),)), tls=tls) as scripted:
             plan = plan_of(
                 folder,
                 {
