@@ -68,6 +68,8 @@ class Exchange:
         "request_id",
         "response_headers",
         "route",
+        "runs_on",
+        "sent",
         "snapshot",
         "started",
         "state",
@@ -99,6 +101,8 @@ class Exchange:
         self.upstream_s = 0.0  # seconds until the upstream's head, all tries
         self.bytes_out = 0
         self.client_gone = False
+        self.runs_on = False  # its upstream call is not ended when the caller leaves: somebody will ask for its outcome
+        self.sent = False  # a byte of it may have left for an upstream, in whichever try
 
     def note(self, code: str) -> None:
         """Name a decision for the access log, e.g. `rate_limit.exceeded`."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable
 from typing import Protocol
 
+from gateway.api.errors import UpstreamError
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Headers, Response, UpstreamRequest
 from gateway.edge.affinity import Affinity
@@ -74,8 +75,13 @@ class Forward:
         deadline = min(exchange.deadline, started + exchange.attempt_s)
         if self._send_deadline:
             fields.set(TIME_LEFT, b"%d" % max(0, (deadline - started) * 1000))
+        sent, exchange.sent = exchange.sent, True  # unless the upstream client guarantees that no byte left
         try:
             return await self._send(outgoing, deadline, replayable=self._replayable)
+        except UpstreamError as fault:
+            if not fault.sent:
+                exchange.sent = sent
+            raise
         finally:
             if request.body is body:
                 request.body = outgoing.body  # bytes, when it was whole with its first piece: another try can send it

@@ -33,7 +33,7 @@ class ServedExchange(Exchange):
         return exchange
 
     def on_slow(self, abort: Abort) -> None:
-        if self.client_gone:  # it left between two tries
+        if self.client_gone and not self.runs_on:  # it left between two tries
             abort(ClientGone())
             return
         self.abort = abort
@@ -47,7 +47,7 @@ class ServedExchange(Exchange):
         while (await self.receive())["type"] != "http.disconnect":
             pass
         self.client_gone = True
-        if self.abort is not None:
+        if self.abort is not None and not self.runs_on:
             self.abort(ClientGone())
 
     def forget(self) -> None:

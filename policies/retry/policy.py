@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Sequence
 
 from gateway.api.errors import BadReply, UpstreamError
 from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Body, Headers, Response
+from gateway.api.pause import pause
 from gateway.api.policy import Built, Layer
 from gateway.api.ports import Scope
 from gateway.http.dates import parse_date
@@ -75,7 +75,7 @@ class RetryLayer(Layer):
                 if isinstance(response.body, Body):
                     response.body.close()
             if wait_s > 0:
-                await self._pause(exchange, wait_s)
+                await pause(exchange, wait_s)
 
     def _after_fault(self, exchange: Exchange, fault: UpstreamError | BadReply, tries: int) -> float | None:
         word = self._occasions.of_fault(fault)
@@ -126,22 +126,3 @@ class RetryLayer(Layer):
         unix_s = self._clock.time()
         date = parse_date(value, unix_s)
         return 0.0 if date is None else max(0.0, date - unix_s)
-
-    async def _pause(self, exchange: Exchange, seconds: float) -> None:
-        """Wait; ended when the caller leaves."""
-        loop = asyncio.get_running_loop()
-        over: asyncio.Future[None] = loop.create_future()
-
-        def end(error: Exception | None = None) -> None:
-            if not over.done():
-                if error is None:
-                    over.set_result(None)
-                else:
-                    over.set_exception(error)
-
-        timer = loop.call_later(seconds, end)
-        exchange.on_slow(end)
-        try:
-            await over
-        finally:
-            timer.cancel()
