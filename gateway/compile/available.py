@@ -27,6 +27,10 @@ def _store(value: object) -> bool:
     return isinstance(value, str) and value.startswith(("sqlite", "redis"))
 
 
+def _redis(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("redis")
+
+
 def _target(value: object) -> bool:
     url = value.get("url") if isinstance(value, Mapping) else value
     return isinstance(url, str) and url.startswith(("tcp://", "tls://", "file://"))
@@ -54,7 +58,11 @@ _TABLE = (
     _Missing("upstreams", ("framing",), "framing"),
     _Missing("upstreams", ("drop",), "drop"),
     _Missing("policies.oauth2", ("sender_constrained",), "sender_constrained", _other_than("off", False)),
+    _Missing("policies.idempotency", ("canonical_json",), "canonical_json", _other_than(False)),
+    _Missing("policies.idempotency", ("encrypt",), "encrypt"),
+    _Missing("policies.idempotency", ("store",), "a store other than memory and sqlite", _redis),
     _Missing("policies.rate_limit", ("store",), "a store other than memory", _store),
+    _Missing("policies.breaker", ("store",), "a store other than memory", _store),
 )
 
 # Words of the configuration's contract that an installation may lack.

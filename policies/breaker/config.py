@@ -34,4 +34,4 @@ class BreakerConfig(PolicyBlock):
     count: Annotated[tuple[Word, ...], Field(min_length=1)] = ("connect", "reset", "timeout", "5xx")
     """What is a failure: connect, reset, timeout, 5xx, or single statuses from 500 on."""
     store: str | None = None
-    """Where its state is shared between workers and machines, by name or URL; in memory, not shared, when left out."""
+    """Where workers and machines tell each other that it opened, by name or URL; memory is not shared."""

@@ -10,11 +10,12 @@ from gateway.api.ending import when_ended
 from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Response
 from gateway.api.policy import Built, Layer, Level
-from gateway.api.ports import Scope
+from gateway.api.ports import LocalStore, Scope
 from gateway.api.problem import problem
 from policies.breaker.circuit import Circuit
 from policies.breaker.config import BreakerConfig
 from policies.breaker.core import Counted, Figures, Probe
+from policies.breaker.shared import Board
 
 log = logging.getLogger("sluicegate.breaker")
 
@@ -26,6 +27,10 @@ class Breaker(Circuit):
 
     def __init__(self, config: BreakerConfig, scope: Scope, owner: str) -> None:
         super().__init__(config.window)
+        store = scope.store(config.store)
+        # alone in memory there is nobody to tell
+        parts = (owner, scope.name, "shadow") if scope.shadow else (owner, scope.name)
+        self.board = None if isinstance(store, LocalStore) else Board(self, store.within(*parts), scope.clock)
         self._owner = owner
         self._shadow = scope.shadow
         self._gauge = None if scope.shadow else scope.gauge("breaker_state", scope.upstream)
@@ -36,6 +41,8 @@ class Breaker(Circuit):
 
     def changed(self, old: str, new: str) -> None:
         super().changed(old, new)
+        if self.board is not None:
+            self.board.changed(new)
         self._counts[new].value += 1
         if self._gauge is not None:
             self._gauge.value = VALUES[new]
@@ -49,6 +56,8 @@ def build(config: BreakerConfig, scope: Scope) -> Built | Sequence[Built]:
     of_route = scope.level is Level.ROUTE
     owner = f"route {scope.route}" if of_route else f"upstream {scope.upstream}"
     breaker = scope.state((owner, scope.name, scope.shadow), lambda: Breaker(config, scope, owner))
+    if breaker.board is not None:
+        scope.spawn(f"breaker {owner} {scope.name} {scope.shadow}", breaker.board.run)
     return BreakerLayer(config, scope, breaker)
 
 
