@@ -18,7 +18,7 @@ log = logging.getLogger("sluicegate.edge")
 RETRY_SOON = ((b"retry-after", b"1"),)
 CLOSE = ((b"connection", b"close"),)
 # After these nobody knows for sure where the next request begins, or the rest of this one may never come
-_ENDING = frozenset(("request.framing", "request.body-timeout"))
+_ENDING = frozenset(("request.framing", "request.body-timeout", "request.connect"))
 
 # status, code, what happened
 _UPSTREAM = {
