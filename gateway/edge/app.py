@@ -14,6 +14,7 @@ from gateway.edge.body import Receive
 from gateway.edge.receive import Receiver
 from gateway.edge.send import Send, deliver
 from gateway.edge.snapshot import Cell, LiveRoute, Snapshot
+from gateway.edge.websocket import WebSocket
 from gateway.routing.table import Match
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for a caller that left before it was answered
@@ -27,8 +28,16 @@ class Edge:
         self._cell = cell
         self._clock = time.monotonic  # the base of the loop's clock, which under uvloop only knows whole milliseconds
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Receive,
+        send: Send,
+        websocket: WebSocket | None = None,
+    ) -> None:
         if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await self._upgrade(scope, receive, send)
             return
         cell = self._cell
         snapshot = cell.current  # 1: this request never sees another configuration
@@ -42,6 +51,9 @@ class Edge:
         try:
             try:
                 self.receiver.settle(exchange, scope, snapshot)
+                if websocket is not None:
+                    websocket.check(exchange.request)
+                    exchange.keep(websocket)
                 request = exchange.request
                 found = snapshot.table.match(request.host, request.path, request.method, request.headers, request.query)
                 if type(found) is not Match and request.method == "OPTIONS":
@@ -68,6 +80,14 @@ class Edge:
             exchange.forget()
             cell.metrics.in_flight -= 1
             snapshot.release()
+
+    async def _upgrade(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        websocket = WebSocket(receive, send)
+        self._cell.websockets.add(websocket)
+        try:
+            await websocket.serve(scope, self)
+        finally:
+            self._cell.websockets.discard(websocket)
 
     def _finish(self, exchange: Exchange, route: LiveRoute, response: Response | None, *, complete: bool) -> None:
         if exchange.closers is not None:

@@ -10,8 +10,10 @@ from gateway.api.errors import UpstreamError
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Headers, Response, UpstreamRequest
 from gateway.edge.affinity import Affinity
+from gateway.edge.websocket import HANDSHAKE, WebSocket
 from gateway.routing.rewrite import PathOf
 from gateway.telemetry.metrics import Histogram
+from gateway.upstream.websocket import UpstreamSocket
 
 # Written anew for each upstream call; a caller's own are never passed on as they came
 _REWRITTEN = frozenset((b"host", b"content-length", b"expect", b"x-request-id"))
@@ -24,6 +26,10 @@ class Caller(Protocol):
     name: str
 
     async def send(self, request: UpstreamRequest, deadline: float, *, replayable: bool = False) -> Response: ...
+
+    async def open_websocket(
+        self, request: UpstreamRequest, subprotocols: bytes | None, deadline: float
+    ) -> Response: ...
 
 
 class Forward:
@@ -40,6 +46,7 @@ class Forward:
         send_deadline: bool = False,
     ) -> None:
         self._send = upstream.send
+        self._open_websocket = upstream.open_websocket
         self._name = upstream.name
         self._seconds = seconds
         self._replayable = replayable
@@ -50,6 +57,8 @@ class Forward:
 
     def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         request = exchange.request
+        if exchange.state is not None and WebSocket in exchange.state:
+            return self._upgrade(exchange)
         return self.call(exchange, request.method, self.target(exchange), request.headers, request.body)
 
     def target(self, exchange: Exchange) -> bytes:
@@ -64,17 +73,12 @@ class Forward:
     ) -> Response:
         """One upstream call of this exchange. Raises UpstreamError."""
         request = exchange.request
-        fields = Headers([(b"host", request.authority)])
-        fields += [field for field in headers if field[0] not in _REWRITTEN]
-        fields.append((b"x-request-id", exchange.request_id.encode("ascii")))
-        outgoing = UpstreamRequest(method, target, fields, body, exchange.on_slow, exchange.tried)
-        if self._affinity is not None:
-            outgoing.affinity = self._affinity(exchange)
+        outgoing = self._outgoing(exchange, method, target, headers, body)
         started = self._clock()
         exchange.upstream = self._name
         deadline = min(exchange.deadline, started + exchange.attempt_s)
         if self._send_deadline:
-            fields.set(TIME_LEFT, b"%d" % max(0, (deadline - started) * 1000))
+            outgoing.headers.set(TIME_LEFT, b"%d" % max(0, (deadline - started) * 1000))
         sent, exchange.sent = exchange.sent, True  # unless the upstream client guarantees that no byte left
         try:
             return await self._send(outgoing, deadline, replayable=self._replayable)
@@ -88,3 +92,34 @@ class Forward:
             seconds = self._clock() - started
             exchange.upstream_s += seconds
             self._seconds.observe(seconds)
+
+    async def _upgrade(self, exchange: Exchange) -> Response:
+        """The handshake of a WebSocket; whatever the upstream answers to it."""
+        request = exchange.request
+        headers = Headers(field for field in request.headers if field[0] not in HANDSHAKE)
+        outgoing = self._outgoing(exchange, "GET", self.target(exchange), headers, None)
+        subprotocols = b", ".join(request.headers.get_all(b"sec-websocket-protocol"))
+        started = self._clock()
+        exchange.upstream = self._name
+        deadline = min(exchange.deadline, started + exchange.attempt_s)
+        try:
+            response = await self._open_websocket(outgoing, subprotocols or None, deadline)
+        finally:
+            seconds = self._clock() - started
+            exchange.upstream_s += seconds
+            self._seconds.observe(seconds)
+        socket, caller = response.body, exchange.kept(WebSocket)
+        if isinstance(socket, UpstreamSocket) and caller is not None:
+            caller.carry(socket)
+        return response
+
+    def _outgoing(
+        self, exchange: Exchange, method: str, target: bytes, headers: Headers, body: Body | bytes | None
+    ) -> UpstreamRequest:
+        fields = Headers([(b"host", exchange.request.authority)])
+        fields += [field for field in headers if field[0] not in _REWRITTEN]
+        fields.append((b"x-request-id", exchange.request_id.encode("ascii")))
+        outgoing = UpstreamRequest(method, target, fields, body, exchange.on_slow, exchange.tried)
+        if self._affinity is not None:
+            outgoing.affinity = self._affinity(exchange)
+        return outgoing

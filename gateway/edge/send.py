@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from math import inf
 from typing import Any
@@ -86,6 +87,10 @@ async def _stream(exchange: Exchange, body: Body, send: Send, max_s: float) -> N
         overtime = True
         task.cancel()
 
+    principal = exchange.principal
+    ends_with = "streams.max"
+    if principal is not None and principal.expires is not None and principal.expires - time.time() < max_s:
+        ends_with, max_s = "streams.token-expired", max(0.0, principal.expires - time.time())
     timer = asyncio.get_running_loop().call_later(min(max_s, MAX_TIMER_S), cut)
     try:
         while piece := await body.read():
@@ -99,7 +104,7 @@ async def _stream(exchange: Exchange, body: Body, send: Send, max_s: float) -> N
         raise CutOff from exc
     except asyncio.CancelledError:
         if overtime and not task.uncancel():
-            exchange.note("streams.max")
+            exchange.note(ends_with)
             raise CutOff from None
         raise
     finally:

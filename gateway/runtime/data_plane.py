@@ -266,8 +266,7 @@ class WorkerPlane:
         return self._resources.dependencies()
 
     async def purge(self, request: object) -> object:
-        """No policy keeps anything yet that ops could ask to drop."""
-        return None
+        return self._resources.carry_out(request)
 
     async def close(self) -> None:
         for upstream in self._upstreams.values():

@@ -35,7 +35,7 @@ async def let_go(
 
     1. Nobody accepts any more here, and this process closes its `listeners`: who is queued there is served by others.
     2. For `linger_s` every answer says `Connection: close`; connections just accepted send their first request.
-    3. Idle connections close, requests in flight end.
+    3. WebSockets are closed with 1012, idle connections close, requests in flight end.
     4. So do exchanges whose caller is gone but whose outcome somebody will ask for.
     """
     plane.draining = True
@@ -45,6 +45,7 @@ async def let_go(
         listener.sock.close()
     loop = asyncio.get_running_loop()
     await asyncio.sleep(max(linger_s, min(SETTLE_S, timeout_s)))
+    plane.close_websockets()
     until = loop.time() + timeout_s
     ended = await asyncio.gather(*(server.stop(timeout_s) for server in servers))
     quiet = await wait_until(lambda: plane.in_flight() == 0, until - loop.time())

@@ -54,7 +54,7 @@ class _EmbeddedServer(embed.Server):
             app,
             interface=Interfaces.ASGINL,
             http=HTTPModes.http1,
-            websockets=False,  # an Upgrade is ignored (RFC 9110 §7.8); with True a bad handshake is answered twice
+            websockets=True,
             backlog=BACKLOG,
             backpressure=connections,  # a semaphore held by each connection: beyond it they wait on the listener
             http1_settings=HTTP1Settings(

@@ -23,6 +23,10 @@ class DataPlane(Protocol):
         """The ASGI callable of the listener with this number in `listen`. A configuration must be live."""
         ...
 
+    def close_websockets(self) -> None:
+        """Tell the callers of all WebSockets to come back to another gateway (1012)."""
+        ...
+
     def in_flight(self) -> int:
         """Exchanges that have not ended, those included whose client is gone but whose outcome is awaited."""
         ...
@@ -48,7 +52,7 @@ class DataPlane(Protocol):
         ...
 
     async def purge(self, request: object) -> object:
-        """Carry out an order from the ops plane (drop cached answers, revoke tokens...); the answer is picklable."""
+        """Carry out an order from the ops plane (gateway/api/orders.py); the answers of all that it concerned, picklable."""
         ...
 
     async def close(self) -> None:

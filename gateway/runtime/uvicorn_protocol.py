@@ -23,6 +23,7 @@ from uvicorn.server import ServerState
 from gateway.http.host import parse_authority
 from gateway.runtime.plane import Scope
 from gateway.runtime.uvicorn_cycle import ClosingCycle, HeldFlow
+from gateway.runtime.uvicorn_websocket import BoundedWebSocket, handshake
 
 LINGER_S = 5.0  # how long the rest of a body is read away after an early answer; nginx lingering_timeout 5s
 MAX_PIPELINED = 64  # requests that wait for the answers before them; one read may bring thousands
@@ -60,6 +61,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.answering: ClosingCycle | None = None  # while requests wait, an earlier cycle than uvicorn's `cycle`
         self.refusal = (400, "request.framing", "The request is not well-formed HTTP/1.1.")
         self.extensions: dict[str, Any] | None = None
+        self.switches = False  # this head is the handshake of a WebSocket
         self.heard = False  # the client has sent something
         self.refused = False  # answered by refuse(); what still comes is thrown away
 
@@ -103,6 +105,9 @@ class BoundedProtocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as switch:
+                if self.switches:
+                    self._switch(data[switch.args[0] :])
+                    return
                 # RFC 9110 §7.8: Upgrade may be ignored. llhttp takes what follows for another protocol and ends the message
                 # with its head: a new parser is told the framing, which is all it needs to know of the head.
                 framing = b"".join(b"%b: %b\r\n" % field for field in self.headers if field[0] in _FRAMING)
@@ -113,6 +118,26 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
             else:
                 return
+
+    def _is_handshake(self, method: str, version: str) -> bool:
+        """Whether this becomes a WebSocket (RFC 6455 §4.1); any other upgrade is ignored (RFC 9110 §7.8)."""
+        return (
+            method == "GET"
+            and version == "1.1"
+            and self.parser.should_upgrade()
+            and self._get_upgrade() == b"websocket"
+            and (self.cycle is None or self.cycle.response_complete)
+            and not any(name in _FRAMING for name, _ in self.headers)
+        )
+
+    def _switch(self, rest: bytes) -> None:
+        """Hand the connection on, with what came behind the handshake."""
+        self.connections.discard(self)
+        emptied = self.bounds.emptied
+        websocket = BoundedWebSocket(self.config, self.server_state, self.headers, self.extensions or {}, emptied)
+        websocket.connection_made(self.transport)
+        self.transport.set_protocol(websocket)
+        websocket.data_received(handshake(self.url, self.headers) + rest)
 
     # the parser's callbacks
 
@@ -165,6 +190,9 @@ class BoundedProtocol(HttpToolsProtocol):
             raise RefusedHeadError
         if self.url[:1] != b"/" and b"://" in self.url:
             self._take_authority()
+        self.switches = self._is_handshake(method, version)
+        if self.switches:
+            return
         target = httptools.parse_url(self.url)
         scope["raw_path"] = raw_path = target.path
         path = raw_path.decode("ascii")

@@ -18,6 +18,7 @@ from gateway.runtime.listeners import BACKLOG, Listener
 from gateway.runtime.plane import App
 from gateway.runtime.server_tls import server_context
 from gateway.runtime.uvicorn_protocol import BoundedProtocol, Bounds
+from gateway.upstream.websocket import MAX_MESSAGE
 
 TICK_S = 1.0
 
@@ -36,7 +37,9 @@ class UvicornServer:
             server_header=False,
             lifespan="off",
             interface="asgi3",
-            ws="none",
+            ws="none",  # gateway.runtime.uvicorn_protocol hands handshakes on itself
+            ws_max_size=MAX_MESSAGE,
+            ws_per_message_deflate=False,
             http="httptools",
         )
         self._config.load()

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from gateway.upstream.pool import Call, Pool, PoolSettings
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.targets import Targets
 from gateway.upstream.tls import client_context
+from gateway.upstream.websocket import UpstreamSocket
 from gateway.upstream.wire import write_head
 
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))  # RFC 9110 §9.2.2
@@ -200,6 +202,43 @@ class Upstream:
                 if targets.only is None:
                     targets.answered(pool, response, self._time() - now)
                 return response
+
+    async def open_websocket(self, request: UpstreamRequest, subprotocols: bytes | None, deadline: float) -> Response:
+        """The answer of one of the targets to a WebSocket handshake; when it is 101 its body is an UpstreamSocket.
+
+        `request` holds no field of the handshake. Raises UpstreamError and RequestRefused.
+        """
+        if self._http2:  # RFC 8441 is spoken by few; an HTTP/2 upstream need not speak HTTP/1.1 at all
+            raise RequestRefused(501, "websocket.http2", "What answers here speaks HTTP/2, and takes no WebSockets.")
+        targets = self._targets
+        pool = targets.only or targets.pick(request)
+        failed: tuple[Pool, ...] = ()
+        while pool is not None:
+            make = partial(UpstreamSocket, self.name, self._sweep, pool.idle_body_s)
+            try:
+                socket = await pool.dial_apart(make)
+            except UpstreamError:
+                failed = (*failed, pool)
+                pool = None if self._time() >= deadline else targets.pick(request, failed)
+                if pool is None:
+                    raise
+                continue
+            pool.requests += 1
+            if request.tried is not None:
+                request.tried.append(pool.url)
+            try:
+                head = write_head("GET", request.target, pool.host, socket.offer(request.headers, subprotocols))
+                answer = socket.begin(head, min(deadline, self._time() + pool.first_byte_s))
+                return await answer
+            except ValueError as problem:
+                raise RequestRefused(400, "request.framing", "The request cannot be written as HTTP.") from problem
+            except UpstreamError as error:
+                pool.failed(error)
+                raise
+            finally:
+                if not socket.is_open:
+                    socket.close()
+        raise targets.none_healthy()
 
     def _context(self, config: UpstreamConfig) -> tuple[object, ssl.SSLContext] | None:
         """The TLS context with what it was made of: the same while the configuration and its files' contents are."""

@@ -29,6 +29,9 @@ class StubPlane:
     def app(self, listener: int) -> Any:
         return self._answer
 
+    def close_websockets(self) -> None:
+        """There are none."""
+
     def in_flight(self) -> int:
         return self.busy
 

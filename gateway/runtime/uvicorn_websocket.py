@@ -1,0 +1,55 @@
+"""uvicorn's WebSocket protocol where a handshake came on an HTTP/1.1 connection of ours. Knows no routes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+from uvicorn._types import ASGISendEvent
+from uvicorn.config import Config
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+from uvicorn.server import ServerState
+from wsproto.events import Request
+
+from gateway.runtime.plane import Scope
+
+
+class BoundedWebSocket(WSProtocol):
+    """One connection, from its handshake on. `emptied` is set when it ends."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        headers: Sequence[tuple[bytes, bytes]],
+        extensions: dict[str, Any],
+        emptied: asyncio.Event,
+    ) -> None:
+        super().__init__(config, server_state, {})
+        self._headers = headers
+        self._extensions = extensions
+        self._emptied = emptied
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._emptied.set()
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        scope = cast(Scope, self.scope)
+        scope["headers"] = list(self._headers)  # wsproto keeps those of the handshake to itself
+        scope["extensions"] = {**scope["extensions"], **self._extensions}
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "websocket.http.response.start":
+            message["headers"] = [*message["headers"], *self.default_headers]
+        await super().send(message)
+        if message["type"] == "websocket.accept":
+            self.handle_events()  # what came behind the handshake
+
+
+def handshake(url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The head of a GET, as it came."""
+    lines = [b"%b: %b\r\n" % field for field in headers]
+    return b"GET %b HTTP/1.1\r\n%b\r\n" % (url, b"".join(lines))
