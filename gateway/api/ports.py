@@ -184,6 +184,10 @@ class Scope(Protocol):
         """The named store, or the default; every key is prefixed by this policy's name."""
         ...
 
+    def lasting_store(self, url: str | None) -> Store:
+        """The same for what must outlive a restart: SQLite in the state folder where no store is named."""
+        ...
+
     def state(self, identity: Hashable, make: Callable[[], T]) -> T:
         """State that outlives snapshots: the same policy and identity get the same object while anyone holds it.
 

@@ -15,6 +15,7 @@ from gateway.api.settings.upstream import UpstreamConfig
 from gateway.compile.plan import PolicyPlan
 from gateway.runtime.resources import Resources
 from gateway.stores.keys import scoped
+from gateway.stores.open import lasting_url
 from gateway.telemetry.metrics import UNMATCHED
 
 T = TypeVar("T")
@@ -71,6 +72,12 @@ class BuildScope:
         settings = self._world.settings
         named = url or settings.store or "memory"
         return scoped(self._resources.stores.at(settings.stores.get(named, named)), self.policy)
+
+    def lasting_store(self, url: str | None) -> Store:
+        settings = self._world.settings
+        named = url or settings.store
+        written = None if named is None else settings.stores.get(named, named)
+        return scoped(self._resources.stores.at(lasting_url(written, settings.state)), self.policy)
 
     def state(self, identity: Hashable, make: Callable[[], T]) -> T:
         return self._resources.state((self.policy, identity), make)

@@ -172,6 +172,9 @@ class FakeScope:
             self.stores[url] = memory_store(self.clock, self.policy)
         return self.stores[url]
 
+    def lasting_store(self, url: str | None) -> Store:
+        return self.store(url)
+
     def state(self, identity: Hashable, make: Callable[[], T]) -> T:
         found: T | None = self.states.get(identity)
         if found is None:

@@ -24,5 +24,10 @@ def check_unit(world: World, unit: PolicyUnit, context: CheckContext, remarks: R
 
 
 def check_store(world: World, store: str, keys: Keys, remarks: Remarks) -> None:
-    if store not in world.store_names and store != "memory" and "://" not in store and store != "sqlite":
+    if (
+        store not in world.store_names
+        and store != "memory"
+        and "://" not in store
+        and store.partition("?")[0] != "sqlite"
+    ):
         remarks.add(keys, f"there is no store '{store}'{suggestion(store, world.store_names)}")

@@ -1,0 +1,41 @@
+"""Mistakes in an idempotency block that show only beside the rest of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.api.callers import needs_caller
+from gateway.api.config import format_duration
+from gateway.api.policy import CheckContext, Complaint, Level
+from policies.idempotency.config import IdempotencyConfig
+
+TOTAL_S = 30.0  # the default of timeout, which is always in force
+
+
+def check(config: IdempotencyConfig, context: CheckContext) -> Iterator[Complaint]:
+    written_here = context.level is Level.ROUTE
+    if written_here and context.route is not None and context.route.upstream is None:
+        yield Complaint((), "a key protects calls of an upstream; this route has none")
+    total: float = getattr(context.beside.get("timeout"), "total", TOTAL_S)
+    if config.lease <= total:
+        yield Complaint(
+            ("lease",),
+            f"not longer than the route's deadline (timeout.total, {format_duration(total)}): calls under way would count "
+            "as lost",
+        )
+    upstream = context.upstream
+    if config.on_unknown == "retry" and upstream is not None and not upstream.honours_idempotency_key:
+        yield Complaint(
+            ("on_unknown",),
+            "retry sends a call again that may have been executed; only an upstream with `honours_idempotency_key: true` "
+            "executes it once",
+        )
+    if context.route is not None and not context.authenticated and needs_caller(config.scope):
+        if "scope" in config.model_fields_set:
+            yield Complaint(("scope",), f"{config.scope} needs an authenticator; this route has none")
+        else:
+            yield Complaint(
+                (), "nobody is authenticated here, so all callers share their keys; write `scope`", "warning"
+            )
+    if config.store is not None and config.store.startswith("memory"):
+        yield Complaint(("store",), "a restart forgets every key: calls may be executed twice", "warning")

@@ -1,0 +1,72 @@
+"""What of a request makes its key and its fingerprint. Keeps nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from gateway.api.messages import Request
+from gateway.http.structured import StructuredError, parse_item
+
+LONGEST = 255  # characters of a key, as Stripe's
+
+_BARE = frozenset(range(0x21, 0x7F)) - frozenset(b'",;\\')
+
+
+class BadKey(ValueError):
+    """The field is there and is no key; the message says why, without what it held."""
+
+
+def key_of(values: Sequence[bytes]) -> str | None:
+    """The key that these field values hold, None when there is none. `"k"` and `k` are one. Raises BadKey."""
+    if not values:
+        return None
+    if len(values) > 1:
+        raise BadKey("it is there more than once")
+    raw = values[0].strip(b" \t")
+    if raw.startswith(b'"'):
+        # draft-ietf-httpapi-idempotency-key-header-07 §2.1: an Item whose value is a String (RFC 9651 §3.3.3)
+        try:
+            key = parse_item(raw).value
+        except StructuredError:
+            raise BadKey("it is no quoted string (RFC 9651), or more than one") from None
+        assert isinstance(key, str), "what begins with a quote is a string"
+    else:
+        if not _BARE.issuperset(raw):
+            raise BadKey("without quotes it may hold visible ASCII but no comma, semicolon, quote or backslash")
+        key = raw.decode("ascii")
+    if not key:
+        raise BadKey("it is empty")
+    if len(key) > LONGEST:
+        raise BadKey(f"it is longer than {LONGEST} characters")
+    return key
+
+
+def fingerprint(selector: str, request: Request, body: bytes) -> str:
+    """SHA-256, in hex, of the parts that `selector` names; each with its length, so that no two divide alike."""
+    digest = hashlib.sha256()
+    for part in selector.split(","):
+        octets = _part(part, request, body)
+        digest.update(b"%d:" % len(octets))
+        digest.update(octets)
+    return digest.hexdigest()
+
+
+def _part(part: str, request: Request, body: bytes) -> bytes:
+    match part:
+        case "method":
+            return request.method.encode("ascii")
+        case "path":
+            return request.path.encode("ascii")
+        case "query":
+            return request.query
+        case "body":
+            return body
+        case _:
+            name = part.removeprefix("header:").lower().encode("ascii")
+            return b"\0".join(request.headers.get_all(name))
+
+
+def record_key(principal: str, key: str) -> str:
+    """What a record is called in the store. The length keeps one caller's from ever meeting another's."""
+    return f"{len(principal)}:{principal}:{key}"
