@@ -175,6 +175,11 @@ class Upstream:
                     pool = other
                     continue
                 now = self._time()
+                if now >= deadline:  # the process was held up: what is sent too late may meanwhile be another's to send
+                    connection.abort()
+                    raise UpstreamError(
+                        Cause.TIMEOUT, "queue", sent=bool(stale), upstream=self.name, detail="too late to send"
+                    )
             pool.requests += 1
             if request.tried is not None:
                 request.tried.append(pool.url)
