@@ -137,7 +137,7 @@ class BoundedProtocol(HttpToolsProtocol):
         websocket = BoundedWebSocket(self.config, self.server_state, self.headers, self.extensions or {}, emptied)
         websocket.connection_made(self.transport)
         self.transport.set_protocol(websocket)
-        websocket.data_received(handshake(self.url, self.headers) + rest)
+        websocket.begin(handshake(self.url, self.headers), rest)
 
     # the parser's callbacks
 

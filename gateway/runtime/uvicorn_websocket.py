@@ -14,6 +14,8 @@ from wsproto.events import Request
 
 from gateway.runtime.plane import Scope
 
+MAX_EARLY = 64 * 1024  # octets that a caller may send before its handshake is answered
+
 
 class BoundedWebSocket(WSProtocol):
     """One connection, from its handshake on. `emptied` is set when it ends."""
@@ -30,6 +32,21 @@ class BoundedWebSocket(WSProtocol):
         self._headers = headers
         self._extensions = extensions
         self._emptied = emptied
+        self._early = bytearray()
+
+    def begin(self, head: bytes, rest: bytes) -> None:
+        """`head` is the handshake, `rest` what came behind it."""
+        super().data_received(head)
+        if rest:
+            self.data_received(rest)
+
+    def data_received(self, data: bytes) -> None:
+        if self.handshake_complete:
+            super().data_received(data)
+            return
+        self._early += data  # wsproto would lose it
+        if len(self._early) > MAX_EARLY:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -46,7 +63,9 @@ class BoundedWebSocket(WSProtocol):
             message["headers"] = [*message["headers"], *self.default_headers]
         await super().send(message)
         if message["type"] == "websocket.accept":
-            self.handle_events()  # what came behind the handshake
+            early, self._early = bytes(self._early), bytearray()
+            if early and not self.transport.is_closing():
+                super().data_received(early)
 
 
 def handshake(url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:

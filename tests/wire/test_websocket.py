@@ -41,7 +41,13 @@ def test_messages_pass_both_ways(play: Perform) -> None:
         assert head[b"sec-websocket-key"] != KEY
         assert stage.upstream.requests[0].lower().count(b"sec-websocket-key") == 1
         assert b"x-request-id" in head
-        for opcode, data in ((TEXT, "grüße".encode()), (BINARY, b"\0\xff"), (TEXT, b""), (BINARY, b""), (TEXT, b"x" * 70_000)):
+        for opcode, data in (
+            (TEXT, "grüße".encode()),
+            (BINARY, b"\0\xff"),
+            (TEXT, b""),
+            (BINARY, b""),
+            (TEXT, b"x" * 70_000),
+        ):
             await client.send(frame(opcode, data))
             got = await client.next()
             assert (got.opcode, got.data, got.masked) == (opcode, data, False)
@@ -54,7 +60,12 @@ def test_messages_pass_both_ways(play: Perform) -> None:
         assert (await client.next()).code == 1000
         await stage.quiet()
         line = await stage.logged()
-        assert (line["status"], line["route"], line["upstream"], line["bytes"]) == (101, "all", "orders", 70_000 + 2 + 7 + 6)
+        assert (line["status"], line["route"], line["upstream"], line["bytes"]) == (
+            101,
+            "all",
+            "orders",
+            70_000 + 2 + 7 + 6,
+        )
         assert "complete" not in line
 
     play(scene, echo)
@@ -168,7 +179,8 @@ WITH_BODY = {
     "length": handshake(b"Content-Length: %d" % len(SMUGGLED)) + SMUGGLED,
     "chunks": handshake(b"Transfer-Encoding: chunked") + b"%x\r\n%b\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED),
     "bad and length": handshake(b"Content-Length: %d" % len(SMUGGLED), key=b"x") + SMUGGLED,
-    "no key and length": BAD["no key"].replace(b"\r\n\r\n", b"\r\nContent-Length: %d\r\n\r\n" % len(SMUGGLED)) + SMUGGLED,
+    "no key and length": BAD["no key"].replace(b"\r\n\r\n", b"\r\nContent-Length: %d\r\n\r\n" % len(SMUGGLED))
+    + SMUGGLED,
 }
 
 

@@ -104,7 +104,7 @@ class Server(Frames):
     """The upstream's end of an accepted WebSocket."""
 
     def __init__(self, peer: Peer, head: bytes) -> None:
-        super().__init__(peer._reader)  # noqa: SLF001 - frames are read in pieces that a script does not know
+        super().__init__(peer._reader)
         self.peer = peer
         self.head = head
 

@@ -347,9 +347,7 @@ def test_a_request_that_would_be_malformed_is_not_sent(
     play(scene)
 
 
-def test_a_server_that_speaks_http1_is_named_as_the_fault_and_nothing_was_sent(
-    play: Play, caller_of: CallerOf
-) -> None:
+def test_a_server_that_speaks_http1_is_named_as_the_fault_and_nothing_was_sent(play: Play, caller_of: CallerOf) -> None:
     async def scene() -> None:
         async with ScriptedUpstream(answering(ok())) as upstream:
             caller = caller_of(upstream.url, protocol="http2")
