@@ -224,3 +224,26 @@ def test_all_must_name_the_same_consumer() -> None:
     exchange = make_exchange(headers=[("badge", "good"), ("key", "good")])
     assert run(steps, exchange, require_all=True).status == 403
     assert exchange.codes == ["auth.different-consumers"]
+
+
+def test_within_a_slot_lower_ranks_stand_outside_whatever_their_names() -> None:
+    seen: list[str] = []
+    steps = [
+        Step(Slot.RESILIENCE, "breaker", Around(seen, "breaker"), rank=2),
+        Step(Slot.RESILIENCE, "retry", Around(seen, "retry")),
+        Step(Slot.RESILIENCE, "bulkhead", Around(seen, "bulkhead"), rank=1),
+        Step(Slot.LIMIT, "concurrency", Around(seen, "concurrency"), rank=1),
+        Step(Slot.LIMIT, "rate_limit", Seen(seen, "rate_limit")),
+    ]
+
+    async def terminal(exchange: Exchange) -> Response:
+        seen.append("upstream")
+        return Response(200, Headers(), b"")
+
+    handle = fold(steps, terminal).handle
+
+    async def scene() -> None:
+        await handle(make_exchange())
+
+    asyncio.run(scene())
+    assert seen[:6] == ["rate_limit", "concurrency in", "retry in", "bulkhead in", "breaker in", "upstream"]
