@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gateway.api.ending import when_ended
+from gateway.api.errors import Cause, UpstreamError
 from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Response
 from gateway.api.policy import Built, CheckContext, Complaint, Layer, Level
@@ -20,13 +21,14 @@ RETRY_SOON = ((b"retry-after", b"1"),)
 class Bulkhead:
     """The lasting state: places, and how many there should be."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, config: BulkheadConfig, scope: Scope) -> None:
         def shown(metric: str) -> Tally:
             return Tally() if scope.shadow else scope.gauge(metric, scope.upstream)
 
         self.slots = Slots(shown("bulkhead_in_use"), shown("bulkhead_waiting"))
         self.limit = shown("bulkhead_limit")
         self.adaptive = Adaptive(scope.clock.monotonic())
+        self.set_limit(int(self.adaptive.limit) if config.max == "adaptive" else share(config.max, scope.workers))
 
     def set_limit(self, limit: int) -> None:
         self.limit.value = self.slots.limit = limit
@@ -37,7 +39,7 @@ def build(config: BulkheadConfig, scope: Scope) -> Built | Sequence[Built]:
     if not scope.upstream:
         return ()  # inherited by a route that answers by itself
     owner = f"route {scope.route}" if scope.level is Level.ROUTE else f"upstream {scope.upstream}"
-    return BulkheadLayer(config, scope, scope.state((owner, scope.name, scope.shadow), lambda: Bulkhead(scope)))
+    return BulkheadLayer(config, scope, scope.state((owner, scope.name, scope.shadow), lambda: Bulkhead(config, scope)))
 
 
 def check(config: BulkheadConfig, context: CheckContext) -> Iterator[Complaint]:
@@ -74,29 +76,25 @@ class BulkheadLayer(Layer):
         started = self._clock() if self._fixed is None else 0.0
         try:
             response = await proceed(exchange)
-        except Exception:
-            self._ended(started)
+        except BaseException as fault:
+            # a refused connection is quick, and a caller that leaves is too: only a call that took too long says something
+            if self._fixed is None and isinstance(fault, UpstreamError) and fault.cause is Cause.TIMEOUT:
+                self._observe(started)
+            slots.release()
             raise
-        except BaseException:
-            slots.release()  # it left: how long it took says nothing
-            raise
-        if type(response.body) is bytes:
-            self._ended(started)
-        else:
+        if self._fixed is None and response.status < 500:
             self._observe(started)
+        if type(response.body) is bytes:
+            slots.release()
+        else:
             when_ended(exchange, response, lambda *_: slots.release())
         return response
 
-    def _ended(self, started: float) -> None:
-        self._observe(started)
-        self._slots.release()
-
     def _observe(self, started: float) -> None:
-        if self._fixed is None:
-            now = self._clock()
-            adaptive = self._bulkhead.adaptive
-            if adaptive.observe(now - started, self._slots.used.value, now):
-                self._bulkhead.set_limit(int(adaptive.limit))
+        now = self._clock()
+        adaptive = self._bulkhead.adaptive
+        if adaptive.observe(now - started, self._slots.used.value, now):
+            self._bulkhead.set_limit(int(adaptive.limit))
 
     async def _over(self, exchange: Exchange) -> Response | None:
         """All places are taken: the refusal, or None with a place."""

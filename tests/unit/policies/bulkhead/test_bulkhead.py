@@ -1,6 +1,7 @@
 """bulkhead: how many calls are let through, how long a place is held, and the limit that follows latency."""
 
 import asyncio
+import contextlib
 
 import pytest
 from pydantic import ValidationError
@@ -262,3 +263,47 @@ def test_the_current_limit_is_shown():
 
     run_layer(layer, make_exchange(), slow)
     assert scope.gauges["bulkhead_limit orders-api"].value == FIRST
+
+
+def test_the_limit_is_shown_before_any_call():
+    scope = FakeScope(policy="bulkhead", level=Level.UPSTREAM)
+    layer, _ = build({"max": 1}, scope)
+    assert layer is not None
+    assert scope.gauges["bulkhead_limit orders-api"].value == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "smaller"),
+    [
+        (Response(503, Headers(), b""), False),
+        (UpstreamError(Cause.UNREACHABLE, "connect", sent=False), False),
+        (Response(200, Headers(), b""), True),
+        (UpstreamError(Cause.TIMEOUT, "head", sent=True), True),
+    ],
+    ids=repr,
+)
+def test_only_answers_and_timeouts_say_how_fast_the_upstream_is(answer, smaller):
+    """20 calls at a time answer in 50 ms, then each takes long, or fails at once."""
+    clock = FakeClock(0.0)
+    scope = FakeScope(policy="bulkhead", level=Level.UPSTREAM, clock=clock)
+    layer, _ = build({"max": "adaptive"}, scope)
+    bulkhead = layer._bulkhead
+    bulkhead.slots.used.value = 15  # others are under way
+
+    def calls(number, seconds, answer):
+        def upstream(exchange):
+            clock.advance(seconds)
+            if isinstance(answer, BaseException):
+                raise answer
+            return Response(answer.status, Headers(), b"")
+
+        for _ in range(number):
+            with contextlib.suppress(UpstreamError):
+                run_layer(layer, make_exchange(), upstream)
+
+    calls(40, 0.05, Response(200, Headers(), b""))
+    before = bulkhead.adaptive.limit
+    calls(40, 1.0 if smaller else 0.001, answer)
+    assert (bulkhead.adaptive.limit < before) == smaller
+    calls(40, 0.05, Response(200, Headers(), b""))
+    assert bulkhead.adaptive.limit > before / 4
