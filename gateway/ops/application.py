@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from gateway.ops.access import Access
 from gateway.ops.answers import of_bug, of_http
+from gateway.ops.credentials import CredentialOrders
 from gateway.ops.endpoints import Endpoints
 from gateway.runtime.ops_backend import OpsBackend
 
@@ -16,6 +17,7 @@ from gateway.runtime.ops_backend import OpsBackend
 def ops_application(backend: OpsBackend) -> Starlette:
     """Needs a backend whose first configuration is live: its `ops` says who may call."""
     at = Endpoints(backend)
+    credentials = CredentialOrders(backend)
     application = Starlette(
         routes=[
             Route("/healthz", at.alive),
@@ -24,6 +26,8 @@ def ops_application(backend: OpsBackend) -> Starlette:
             Route("/reload", at.reload, methods=["POST"]),
             Route("/config", at.configuration),
             Route("/upstreams", at.upstreams),
+            Route("/keys", credentials.keys),
+            Route("/tokens/revoke", credentials.revoke, methods=["POST"]),
         ],
         middleware=[Middleware(Access, settings=backend.plan().settings.ops)],
         exception_handlers={HTTPException: of_http, Exception: of_bug},

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 from weakref import WeakSet
 
+from gateway.api.orders import Revoke
 from gateway.compile.plan import Plan
 from gateway.runtime.backoff import Backoff
 from gateway.runtime.control import WorkerFailedError
@@ -16,6 +17,8 @@ from gateway.runtime.listeners import Listener
 from gateway.runtime.worker_process import START_S, WorkerOptions, WorkerProcess
 
 T = TypeVar("T")
+
+MAX_STANDING = 10_000  # revocations; as many as a worker keeps of one issuer
 
 log = logging.getLogger("sluicegate.supervisor")
 
@@ -38,6 +41,7 @@ class Fleet:
         self._started: WeakSet[WorkerProcess] = WeakSet()
         self._watches: set[asyncio.Future[object]] = set()
         self._retiring: set[asyncio.Future[object]] = set()
+        self._standing: list[Revoke] = []  # orders that workers of tomorrow must know, too
         self.replaced = 0  # workers that ended unasked
 
     @property
@@ -84,6 +88,12 @@ class Fleet:
             if isinstance(answer, BaseException) and not isinstance(answer, WorkerFailedError):
                 raise answer
         return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+    async def order(self, request: object) -> list[object]:
+        """What the workers answer to DataPlane.purge(request). A revocation reaches later workers as well."""
+        if isinstance(request, Revoke):
+            self._standing = [*(one for one in self._standing if one.until > request.at), request][-MAX_STANDING:]
+        return await self.ask_all(lambda worker: worker.purge(request))
 
     async def announce(self) -> None:
         """From now on workers are not replaced, and say `Connection: close` with every answer."""
@@ -160,13 +170,28 @@ class Fleet:
     async def _join(self, raised: dict[int, WorkerProcess]) -> None:
         """Let fresh workers accept, and watch over them. They carry the current plan."""
         for place, worker in raised.items():
+            known: list[Revoke] = []
             try:
+                known = await self._catch_up(worker, known)
                 await worker.accept()
             except WorkerFailedError as exc:
                 log.error("worker %d (%d) cannot accept connections: %s", place, worker.pid, exc)
                 worker.kill_now()
             self._members[place] = worker
+            _keep(self._catch_up(worker, known), self._watches)  # with what was ordered while it began to accept
             _keep(self._watch(place, worker), self._watches)
+
+    async def _catch_up(self, worker: WorkerProcess, known: list[Revoke]) -> list[Revoke]:
+        """Tell a worker the standing orders that it does not know; returns those that it was told."""
+        standing = list(self._standing)
+        try:
+            for order in standing:
+                if order not in known:
+                    await worker.purge(order)
+        except WorkerFailedError as exc:
+            log.error("worker (%d) does not take orders, and is replaced: %s", worker.pid, exc)
+            worker.kill_now()
+        return standing
 
     async def _watch(self, place: int, worker: WorkerProcess) -> None:
         await worker.gone()

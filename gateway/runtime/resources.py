@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from gateway.api.orders import Answered, Ordered
 from gateway.api.ports import Dependency
 from gateway.runtime.fetch import HttpFetch
 from gateway.stores.open import Stores
@@ -61,6 +62,11 @@ class Resources:
                 name, usable = state.dependency()
                 found[name] = found.get(name, True) and usable  # an old configuration may hold one of its own
         return found
+
+    def carry_out(self, order: object) -> list[Answered]:
+        """What each part of the lasting state answers that the order concerns."""
+        ordered = [state for state in list(self._states.values()) if isinstance(state, Ordered)]
+        return [answer for state in ordered if (answer := state.carry_out(order)) is not None]
 
     def spawn(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `run` until nobody needs `name` any more; does nothing when it runs already."""

@@ -111,7 +111,7 @@ class Supervisor:
         return await self._fleet.ask_all(lambda worker: worker.dependencies())
 
     async def purge(self, request: object) -> list[object]:
-        return await self._fleet.ask_all(lambda worker: worker.purge(request))
+        return await self._fleet.order(request)
 
     # from start to end
 

@@ -11,6 +11,7 @@ from gateway.api.ports import Scope
 from gateway.api.problem import problem
 from policies.api_key.config import ApiKeyBlock
 from policies.api_key.core import Verdict, look_up
+from policies.api_key.last_uses import KeyUses
 
 # RFC 9110 §11.6.1: a 401 carries a challenge. No scheme is registered for keys in a header; this is the customary name.
 CHALLENGE = b'ApiKey realm="sluicegate"'
@@ -27,6 +28,8 @@ class ApiKey(Authenticator):
         self._allowed = scope.tally("allow")
         self._refused = scope.tally("refuse")
         self._forbidden = scope.tally("forbid")
+        self._uses = scope.state("uses", KeyUses)
+        self._used = self._uses.at
         self._principals: dict[str, Principal] = {}
 
     def presented(self, exchange: Exchange) -> bool:
@@ -40,8 +43,10 @@ class ApiKey(Authenticator):
         if len(keys) > 1:
             # which of them the upstream would believe is anybody's guess
             return self._refuse(exchange, "api_key.repeated", "The API key was sent more than once.")
-        match look_up(keys[0], exchange.snapshot.consumers, self._clock.time()):
+        now = self._clock.time()
+        match look_up(keys[0], exchange.snapshot.consumers, now):
             case KeyEntry() as entry:
+                self._used[entry.sha256] = now
                 self._allowed.value += 1
                 return self._principal(entry.consumer)
             case Verdict.EXPIRED:
