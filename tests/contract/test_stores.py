@@ -11,12 +11,14 @@ from gateway.api.ports import LocalStore
 from gateway.stores.keys import Backend, scoped
 from gateway.stores.memory import MemoryStore
 from gateway.stores.open import KINDS, open_store
+from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
 from gateway.testing.store import RemoteStore
 
 OPENERS = {
-    "memory": lambda clock: MemoryStore(clock.monotonic),
-    "remote (testing kit)": RemoteStore,
+    "memory": lambda clock, folder: MemoryStore(clock.monotonic),
+    "sqlite": lambda clock, folder: SqliteStore(folder / "state" / "s.db", clock.time, "normal"),
+    "remote (testing kit)": lambda clock, folder: RemoteStore(clock),
 }
 
 
@@ -49,9 +51,9 @@ class Add:
 
 
 @pytest.fixture(params=OPENERS)
-def store_and_clock(request):
+def store_and_clock(request, tmp_path):
     clock = FakeClock()
-    return OPENERS[request.param](clock), clock
+    return OPENERS[request.param](clock, tmp_path), clock
 
 
 def play(scenario, store_and_clock):
