@@ -11,7 +11,7 @@ from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Response
 from gateway.api.policy import Built, Layer, Level
 from gateway.api.ports import LocalStore, Scope
-from gateway.api.problem import problem
+from gateway.api.problem import PreparedProblem
 from policies.breaker.circuit import Circuit
 from policies.breaker.config import BreakerConfig
 from policies.breaker.core import Counted, Figures, Probe
@@ -73,7 +73,12 @@ class BreakerLayer(Layer):
         self._failing = self._counted.statuses
         self._clock = scope.clock.monotonic
         self._shadow = scope.shadow
-        self._upstream = scope.upstream
+        self._open = PreparedProblem(
+            503,
+            "breaker.open",
+            f"The upstream '{scope.upstream}' fails at the moment and is not called.",
+            upstream=scope.upstream,
+        )
         self._allowed = scope.tally("allow")
         self._refused = scope.tally("refuse")
 
@@ -85,7 +90,7 @@ class BreakerLayer(Layer):
             if isinstance(decision, float):
                 self._refused.value += 1
                 if not self._shadow:
-                    return self._refuse(exchange, decision)
+                    return self._open.answer(exchange, (b"retry-after", b"%d" % max(1, ceil(decision))))
                 exchange.note("shadow:breaker.open")
                 return await proceed(exchange)
             admitted = decision
@@ -114,13 +119,3 @@ class BreakerLayer(Layer):
             self._circuit.settle(admitted, verdict, self._figures, self._clock())
 
         when_ended(exchange, response, ended)
-
-    def _refuse(self, exchange: Exchange, wait_s: float) -> Response:
-        return problem(
-            exchange,
-            503,
-            "breaker.open",
-            f"The upstream '{self._upstream}' fails at the moment and is not called.",
-            ((b"retry-after", b"%d" % max(1, ceil(wait_s))),),
-            upstream=self._upstream,
-        )
