@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable
-from typing import Protocol
 
 from gateway.api.errors import UpstreamError
 from gateway.api.exchange import Exchange
@@ -13,23 +12,12 @@ from gateway.edge.affinity import Affinity
 from gateway.edge.websocket import HANDSHAKE, WebSocket
 from gateway.routing.rewrite import PathOf
 from gateway.telemetry.metrics import Histogram
+from gateway.upstream.credentials import Caller
 from gateway.upstream.websocket import UpstreamSocket
 
 # Written anew for each upstream call; a caller's own are never passed on as they came
 _REWRITTEN = frozenset((b"host", b"content-length", b"expect", b"x-request-id"))
 TIME_LEFT = b"x-request-timeout-ms"
-
-
-class Caller(Protocol):
-    """An upstream, as far as forwarding needs it."""
-
-    name: str
-
-    async def send(self, request: UpstreamRequest, deadline: float, *, replayable: bool = False) -> Response: ...
-
-    async def open_websocket(
-        self, request: UpstreamRequest, subprotocols: bytes | None, deadline: float
-    ) -> Response: ...
 
 
 class Forward:

@@ -8,6 +8,7 @@ from typing import Protocol
 from gateway.api.adapter import AdapterScope, AdapterSpec
 from gateway.api.exchange import Proceed
 from gateway.api.policy import Authenticator, PolicySpec, Slot
+from gateway.api.settings.upstream import UpstreamAuth
 from gateway.compile.chain import Chain, Step, authorization, fold
 from gateway.compile.plan import PolicyPlan, RoutePlan
 from gateway.edge.adapt import Adapt
@@ -21,6 +22,8 @@ from gateway.runtime.resources import Resources
 from gateway.runtime.scope import BuildScope, World
 from gateway.telemetry.metrics import UNMATCHED
 from gateway.upstream.client import Upstream
+from gateway.upstream.credentials import Caller, TokenClient, credentialed
+from gateway.upstream.tokens import Tokens
 
 
 class Specs(Protocol):
@@ -86,7 +89,7 @@ class RouteBuilder:
         spec = None if plan.adapter is None else self._specs.adapters[plan.adapter.adapter]
         called = self._world.upstreams.get(config.upstream)
         forward = Forward(
-            self._upstreams[config.upstream],
+            self._caller(config.upstream, None if called is None else called.auth),
             self._resources.metrics.upstream(config.upstream),
             of_rewrite(config.rewrite, parse_path(config.match.path)),
             replayable=self._safe(plan) is not False,
@@ -97,6 +100,20 @@ class RouteBuilder:
             return forward
         scope = AdapterScope(plan.name, config.upstream, _reader(plan.adapter.files))
         return Adapt(spec.build(plan.adapter.config, scope), forward)
+
+    def _caller(self, name: str, auth: UpstreamAuth | None) -> Caller:
+        upstream, resources = self._upstreams[name], self._resources
+        if auth is None:
+            return upstream
+
+        def tokens(client: TokenClient) -> Tokens:
+            def make() -> Tokens:
+                secret = client.client_secret
+                return Tokens(client.token_url, client.client_id, secret, resources.fetch, resources.clock)
+
+            return resources.state(("upstream-tokens", client), make)
+
+        return credentialed(upstream, auth, tokens)
 
 
 def _reader(files: Mapping[str, bytes]) -> Callable[[str], bytes]:

@@ -164,7 +164,7 @@ class UpstreamAuth(Block):
 
     oauth2: ClientCredentials | None = None
     """A token by client credentials."""
-    headers: Mapping[str, SecretField] | None = None
+    headers: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")], SecretField] | None = None
     """Fixed header fields, by reference."""
     exchange: TokenExchange | None = None
     """The caller's token, exchanged."""
