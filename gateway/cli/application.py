@@ -20,6 +20,7 @@ COMMANDS = {
     "routes": ("Print the route table.", "routes"),
     "schema": ("Print the JSON Schema of the configuration, for editors.", "schema"),
     "keys": ("Make API keys for consumers.", "keys"),
+    "idempotency": ("Look at idempotency keys; settle or free them.", "idempotency"),
     "import": ("Make routes from a WSDL or a copybook.", "import_"),
     "wsdl": ("Look at a WSDL, and try its messages.", "wsdl"),
     "copybook": ("Look at a copybook; decode and encode its records.", "copybook"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -55,6 +56,7 @@ def command(app: typer.Typer) -> None:
         """
         logs.configure("info")
         environment = {} if state is None else {"STATE_DIRECTORY": str(state.absolute())}
+        os.environ.update(environment)  # the ops port looks into the same folder
         options = WorkerOptions(PLANE, workers, server.value, environment)
         try:
             compiler = Compiler(config)

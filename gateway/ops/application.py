@@ -11,6 +11,7 @@ from gateway.ops.access import Access
 from gateway.ops.answers import of_bug, of_http
 from gateway.ops.credentials import CredentialOrders
 from gateway.ops.endpoints import Endpoints
+from gateway.ops.idempotency import IdempotencyOrders
 from gateway.runtime.ops_backend import OpsBackend
 
 
@@ -28,6 +29,7 @@ def ops_application(backend: OpsBackend) -> Starlette:
             Route("/upstreams", at.upstreams),
             Route("/keys", credentials.keys),
             Route("/tokens/revoke", credentials.revoke, methods=["POST"]),
+            Route("/idempotency/{route}/{key:path}", IdempotencyOrders(backend).record, methods=["GET", "POST"]),
         ],
         middleware=[Middleware(Access, settings=backend.plan().settings.ops)],
         exception_handlers={HTTPException: of_http, Exception: of_bug},
