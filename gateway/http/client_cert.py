@@ -27,7 +27,7 @@ CERTIFICATE_FIELDS = frozenset((CLIENT_CERT, CHAIN, XFCC))
 UNREADABLE = b""
 """In place of a certificate: the proxy wrote something that is none."""
 
-_CACHED = 512  # certificates of some 2 KB; reading one takes 5 to 15 µs, a hit 0.1
+_CACHED = 512  # certificates of some 2 KB; reading one takes 30 µs (XFCC 200), the field read before 2 to 4
 _PEM = re.compile(rb"\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*").fullmatch
 
 

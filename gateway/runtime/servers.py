@@ -13,7 +13,6 @@ from gateway.runtime.plane import App
 
 Kind = Literal["granian", "uvicorn"]
 Wanted = Literal["auto", "granian", "uvicorn"]
-GRANIAN_MAX_HEADERS = 100  # hyper's fixed bound: one more is 431 before the application sees it
 
 
 class DataServer(Protocol):
@@ -45,24 +44,12 @@ def choose(listen: Listen, wanted: Wanted = "auto") -> Kind:
     Raises CannotServeError when Granian is asked for what it cannot do.
     """
     word = wanted if wanted != "auto" else listen.server
-    reason = needs_uvicorn(listen)
+    reason = listen.needs_uvicorn()
     if word == "granian" and reason is not None:
         raise CannotServeError(f"{reason} cannot be served by granian; use server: uvicorn, or auto, which chooses it")
     if word != "auto":
         return word
     return "granian" if reason is None else "uvicorn"
-
-
-def needs_uvicorn(listen: Listen) -> str | None:
-    """Why Granian cannot serve this listener, or None when it can."""
-    tls = listen.tls
-    if tls is not None and tls.client_cert != "none":
-        return "client certificates"
-    if tls is not None and len(tls.certificates) > 1:
-        return "several certificates"
-    if listen.max_headers > GRANIAN_MAX_HEADERS:
-        return f"more than {GRANIAN_MAX_HEADERS} header fields"
-    return None
 
 
 def identity(listens: Sequence[Listen]) -> bytes:

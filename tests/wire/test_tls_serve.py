@@ -117,7 +117,7 @@ def test_a_new_certificate_loses_no_request(server: str, tmp_path: Path) -> None
         configuration = document({"certificates": [files]})
         configuration["listen"]["server"] = server  # type: ignore[index]  # the mapping above
         async with serving(tmp_path, configuration) as running:
-            callers = [Busy(running.port, trusting(authority)) for _ in range(8)]
+            callers = [Busy(running.port, trusting(authority)) for _ in range(4)]
             tasks = [asyncio.ensure_future(one.run()) for one in callers]
 
             async def more() -> None:

@@ -8,6 +8,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gateway.api.config import Block, Duration, FilePath, NewPath, Size
 
+GRANIAN_MAX_HEADERS = 100  # hyper's fixed bound: one more is 431 before the application sees it
+
 TlsVersion = Annotated[
     Literal["1.2", "1.3"],
     # unquoted, YAML reads 1.2 as a number; there is only one thing it can mean
@@ -93,3 +95,21 @@ class Listen(Block):
         if self.redirect is not None and self.tls is not None:
             raise ValueError("redirect: https belongs on a listener without tls")
         return self
+
+    @model_validator(mode="after")
+    def _server_can(self) -> Listen:
+        reason = self.needs_uvicorn()
+        if self.server == "granian" and reason is not None:
+            raise ValueError(f"{reason} cannot be served by granian; use server: uvicorn, or auto, which chooses it")
+        return self
+
+    def needs_uvicorn(self) -> str | None:
+        """Why Granian cannot serve this listener, or None when it can."""
+        tls = self.tls
+        if tls is not None and tls.client_cert != "none":
+            return "client certificates"
+        if tls is not None and len(tls.certificates) > 1:
+            return "several certificates"
+        if self.max_headers > GRANIAN_MAX_HEADERS:
+            return f"more than {GRANIAN_MAX_HEADERS} header fields"
+        return None

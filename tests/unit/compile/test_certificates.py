@@ -38,6 +38,13 @@ def test_what_fits_together_is_fine(tmp_path: Path) -> None:
     assert found(tmp_path, [{"port": 1}, {"tls": tls}], WITH_MTLS) == []
 
 
+def test_granian_is_not_asked_for_what_it_cannot_do(tmp_path: Path) -> None:
+    entry = server_files(tmp_path, AUTHORITY, "a.example")
+    (finding,) = found(tmp_path, {"server": "granian", "tls": {"certificates": [entry, entry]}})
+    assert "several certificates cannot be served by granian; use server: uvicorn, or auto" in finding
+    assert found(tmp_path, {"server": "granian", "tls": {"certificates": [entry]}}) == []
+
+
 def test_a_key_of_another_certificate(tmp_path: Path) -> None:
     first, second = (server_files(tmp_path, AUTHORITY, name) for name in ("a.example", "b.example"))
     entry = {"cert": first["cert"], "key": second["key"]}
