@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -149,4 +150,6 @@ def _why(problem: OSError) -> str:
         return f"certificate not accepted: {problem.verify_message}"
     if isinstance(problem, ssl.SSLError):
         return f"TLS: {problem.reason or 'failed'}"
+    if problem.errno is not None and problem.errno > 0:  # below are those of look-ups
+        return os.strerror(problem.errno)  # its own text may name the address, in as many ways as there are loops
     return problem.strerror or type(problem).__name__
