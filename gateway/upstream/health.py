@@ -17,6 +17,7 @@ from gateway.api.messages import Headers, UpstreamRequest
 from gateway.api.settings.upstream import Health
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import dial
+from gateway.upstream.http2_sessions import Sessions
 from gateway.upstream.pool import PoolSettings
 from gateway.upstream.resolve import Resolver
 from gateway.upstream.sweep import Sweep
@@ -67,6 +68,7 @@ class Checks:
     def __init__(self, upstream: str, sweep: Sweep, verdict: Verdict) -> None:
         self.upstream = upstream
         self.sweep = sweep
+        self.host: bytes | None = None  # each check names its own
         self.first_byte_s = self.idle_body_s = 0.0
         self._verdict = verdict
         self._rows: dict[str, Row] = {}
@@ -108,8 +110,14 @@ class Checks:
         config, tls = target.config, None if target.config.tcp else target.settings.tls
         deadline = self.sweep.loop.time() + config.timeout
         connection: Connection | None = None
+        sessions = Sessions(self.upstream, resolver, self)
         try:
-            connection = await dial(self.upstream, resolver, tls, config.timeout, 0, lambda at: Connection(self, at))
+            if target.settings.http2 and not config.tcp:
+                connection = await sessions.open(1, tls, config.timeout, 0)
+            else:
+                connection = await dial(
+                    self.upstream, resolver, tls, config.timeout, 0, lambda at: Connection(self, at)
+                )
             if config.tcp:
                 return None
             status = await self._status(connection, target, deadline)
@@ -118,14 +126,18 @@ class Checks:
         finally:
             if connection is not None:
                 connection.abort()
+            sessions.close()
         least, _, most = config.expect.partition("-")
         return None if int(least) <= status <= int(most or least) else f"status {status}"
 
     async def _status(self, connection: Connection, target: _Checked, deadline: float) -> int:
         host = target.settings.host or target.host.encode("idna")
-        fields = Headers([(b"host", host), (b"user-agent", b"sluicegate-health"), (b"connection", b"close")])
+        fields = Headers([(b"host", host), (b"user-agent", b"sluicegate-health")])
         request = UpstreamRequest("GET", target.config.path.encode("ascii"), fields)
-        message = write_head(request.method, request.target, host, fields)
+        message = b""
+        if not target.settings.http2:
+            fields.add(b"connection", b"close")
+            message = write_head(request.method, request.target, host, fields)
         response = await connection.call(request, message, self.sweep.loop.time(), deadline)
         if not isinstance(response.body, bytes):
             response.body.close()

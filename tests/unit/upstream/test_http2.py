@@ -90,13 +90,15 @@ def test_beyond_the_streams_allowed_another_connection_is_opened_and_then_calls_
             calls = [asyncio.ensure_future(caller.call()) for _ in range(5)]
             await caller.until(lambda: len(held) == 4)
             assert server.connections == 2
-            done = 0
-            while done < 5:
-                await caller.until(lambda: len(held) > done)
-                server.peer, server.h2, stream = held[done]
+            for number in range(5):
+
+                def arrived(number: int = number) -> bool:
+                    return len(held) > number
+
+                await caller.until(arrived)
+                server.peer, server.h2, stream = held[number]
                 server.answer(stream)
                 await server.flush()
-                done += 1
             assert [(await call).body for call in calls] == [b"ok"] * 5
             assert (server.connections, server.most) == (2, 2)
             caller.upstream.close()
@@ -403,5 +405,21 @@ def test_over_tls_the_protocol_is_agreed_on(play: Play, caller_of: CallerOf, tmp
                         await caller.call()
                     assert caught.value.sent is False
                 caller.upstream.close()
+
+    play(scene)
+
+
+def test_health_is_asked_for_in_http2_too(play: Play, caller_of: CallerOf) -> None:
+    async def scene() -> None:
+        server = Http2Peer(ended(lambda peer, stream: peer.answer(stream, status=b"503")))
+        async with ScriptedUpstream(server) as upstream:
+            health = {"path": "/health", "interval": "20ms", "unhealthy": 1}
+            caller = caller_of(upstream.url, protocol="http2", health=health)
+            states = caller.upstream.states
+            await caller.until(lambda: states()[upstream.url]["state"] == "unhealthy")
+            assert "status 503" in states()[upstream.url]["why"]
+            assert server.heads[0][b":path"] == b"/health"
+            caller.upstream.close()
+            await caller.until(lambda: not server.live)
 
     play(scene)
