@@ -27,6 +27,9 @@ class Reason(Enum):
     NO_CLIENT = "no-client"
     INACTIVE = "inactive"
     REVOKED = "revoked"
+    UNBOUND = "unbound"
+    NO_CERTIFICATE = "no-certificate"
+    WRONG_CERTIFICATE = "wrong-certificate"
 
     @property
     def code(self) -> str:
@@ -57,4 +60,7 @@ _SENTENCES = {
     Reason.NO_CLIENT: "the issuer's `consumer_claim` is missing in it",
     Reason.INACTIVE: "its issuer, asked by introspection, does not know it or no longer stands by it",
     Reason.REVOKED: "it was revoked through the operations port",
+    Reason.UNBOUND: "it is not bound to a client certificate (cnf.x5t#S256), and the route demands that",
+    Reason.NO_CERTIFICATE: "it is bound to a client certificate, and none was shown",
+    Reason.WRONG_CERTIFICATE: "it is bound to another client certificate",
 }
