@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from typing import Annotated
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.api.config import Block, Name, QuotaField, RateField
@@ -114,10 +115,21 @@ class ApiKey(Block):
     """Last day (UTC) or moment it is good; never ends when left out."""
 
 
+# What openssl calls attributes that RFC 4514 has no name for, where authorities use them
+_ATTRIBUTES = {
+    "emailAddress": NameOID.EMAIL_ADDRESS,
+    "serialNumber": NameOID.SERIAL_NUMBER,
+    "businessCategory": NameOID.BUSINESS_CATEGORY,
+    "organizationIdentifier": NameOID.ORGANIZATION_IDENTIFIER,
+    "postalCode": NameOID.POSTAL_CODE,
+    "title": NameOID.TITLE,
+}
+
+
 def _subject(text: str) -> str:
     """The form in which cryptography writes subjects, so that they compare as text."""
     try:
-        name = x509.Name.from_rfc4514_string(re.sub(r"(?<!\\)([,+])\s+", r"\1", text))
+        name = x509.Name.from_rfc4514_string(re.sub(r"(?<!\\)([,+])\s+", r"\1", text), _ATTRIBUTES)
     except ValueError:
         name = x509.Name([])
     if not name.rdns:

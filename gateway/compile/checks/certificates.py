@@ -48,8 +48,8 @@ def _check_tls(tls: ListenTls, at: Keys, notes: Remarks, now: datetime) -> None:
         if problem is not None:
             notes.add((*keys, "cert"), problem)
             continue
-        ends = x509.load_pem_x509_certificate(Path(certificate.cert).read_bytes()).not_valid_after_utc
-        if ends < now:
+        ends = _end(certificate)
+        if ends is not None and ends < now:
             notes.add((*keys, "cert"), f"the certificate expired on {ends:%Y-%m-%d}; callers will refuse it", "warning")
     for word, path in (("client_ca", tls.client_ca), ("client_crl", tls.client_crl)):
         if path is not None:
@@ -73,19 +73,28 @@ def _unusable(certificate: Certificate) -> str | None:
     return None
 
 
+def _end(certificate: Certificate) -> datetime | None:
+    try:
+        return x509.load_pem_x509_certificate(Path(certificate.cert).read_bytes()).not_valid_after_utc
+    except (OSError, ValueError):  # replaced meanwhile, or odd: OpenSSL, who serves it, had nothing against it
+        return None
+
+
 def _about_list(word: str, path: str, now: datetime) -> Iterator[tuple[str, str]]:
     """What is wrong with a file of authorities or of revoked certificates."""
     try:
-        content = Path(path).read_bytes()
-        if word == "client_ca":
-            x509.load_pem_x509_certificates(content)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_verify_locations(path)
+        stored = context.cert_store_stats()
+        if word == "client_ca" and stored["x509"]:
             return
-        lists = [x509.load_pem_x509_crl(pem) for pem in _PEM_CRL(content)]
+        lists = [x509.load_pem_x509_crl(pem) for pem in _PEM_CRL(Path(path).read_bytes())] if stored["crl"] else []
     except (OSError, ValueError):
         lists = []
-    if not lists:
+    if not lists or word == "client_ca":
         what = "certificates" if word == "client_ca" else "list of revoked certificates"
         yield "error", f"no {what} in PEM format in {path}"
+        return
     for revoked in lists:
         due = revoked.next_update_utc
         if due is not None and due < now:

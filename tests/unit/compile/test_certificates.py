@@ -113,6 +113,7 @@ def test_a_route_that_wants_certificates_which_never_come(tmp_path: Path) -> Non
     [
         ("CN=acme, OU=Orders, O=Acme Ltd", "CN=acme,OU=Orders,O=Acme Ltd"),
         ("CN=acme,O=Acme\\, Inc.", "CN=acme,O=Acme\\, Inc."),
+        ("emailAddress=a@acme.example,serialNumber=7,CN=acme", "1.2.840.113549.1.9.1=a@acme.example,2.5.4.5=7,CN=acme"),
         ("acme", None),
         ("", None),
         ("cn=", None),
