@@ -242,6 +242,34 @@ def test_upstreams_of_all_workers_in_one() -> None:
     assert (figures["open"], figures["idle"], figures["requests"]) == (6, 5, 7)
 
 
+def standing(state: str, why: str, **more: float) -> dict[str, Any]:
+    return {"orders": {"http://10.0.0.1:8080": {"state": state, "why": why, "called": state == "in", **more}}}
+
+
+def test_where_workers_differ_a_target_is_shown_as_the_one_that_sees_it_worst() -> None:
+    fine = replace(worker(3, 2), standings=standing("in", "", closes_idle_after_s=5.0))
+    bad = replace(
+        worker(4, 3), standings=standing("ejected", "5 failed calls", back_in_s=12.5, closes_idle_after_s=4.9)
+    )
+    backend = Backend(counted=[fine, bad, fine])
+    shown = call(backend, "GET", "/upstreams").json()["orders"]["http://10.0.0.1:8080"]
+    assert {
+        name: shown[name] for name in ("state", "why", "called", "workers", "back_in_s", "closes_idle_after_s")
+    } == {
+        "state": "ejected",
+        "why": "5 failed calls",
+        "called": True,
+        "workers": {"in": 2, "ejected": 1},
+        "back_in_s": 12.5,
+        "closes_idle_after_s": 4.9,
+    }
+    text = call(backend, "GET", "/metrics").text
+    label = 'sluicegate_upstream_target_state{state="%s",target="http://10.0.0.1:8080",upstream="orders"} %s'
+    assert label % ("ejected", "1.0") in text
+    assert label % ("in", "2.0") in text
+    assert label % ("unhealthy", "0.0") in text
+
+
 def test_metrics_of_all_workers_in_one() -> None:
     state = replace(STATUS, workers_alive=1, workers_replaced=4, last_reload=Rejected([MISTAKE], AT))
     answer = call(Backend(state=state, counted=[worker(3, 2), worker(4, 3)]), "GET", "/metrics")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,9 @@ def ca(authority: trustme.CA, tmp_path: Path) -> str:
     return str(path)
 
 
-def serving(authority: trustme.CA, *names: str, clients: bool = False) -> ssl.SSLContext:
+def serving(authority: trustme.CA, *names: str, clients: bool = False, until: datetime | None = None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
+    authority.issue_cert(*names, not_after=until).configure_cert(context)
     if clients:
         context.verify_mode = ssl.CERT_REQUIRED
         authority.configure_trust(context)
@@ -66,10 +67,11 @@ def test_the_name_that_is_asked_for(play, caller_of, authority, ca) -> None:
     play(scene)
 
 
-@pytest.mark.parametrize("why", ["unknown authority", "another name"])
+@pytest.mark.parametrize("why", ["unknown authority", "another name", "expired"])
 def test_a_certificate_that_is_not_believed(play, caller_of, authority, ca, why: str) -> None:
     async def scene() -> None:
-        context = serving(authority, "127.0.0.1" if why == "unknown authority" else "other.example")
+        name = "other.example" if why == "another name" else "127.0.0.1"
+        context = serving(authority, name, until=datetime(2020, 1, 1, tzinfo=UTC) if why == "expired" else None)
         async with ScriptedUpstream(answering(ok()), tls=context) as upstream:
             tls = {} if why == "unknown authority" else {"ca": ca}
             error = await refusal(caller_of(upstream.url, tls=tls).call())
