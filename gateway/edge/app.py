@@ -67,6 +67,8 @@ class Edge:
                 response = await route.handle(exchange)  # 4
             except BaseException as fault:
                 response = faults.answer(exchange, fault)
+                # Its frames hold the exchange, and one of them the future that holds the fault: no collector, no end
+                fault.__traceback__ = None
             if response is not None:
                 await deliver(  # 5
                     exchange, response, send, draining=cell.draining, stream_max_s=snapshot.stream_max_s

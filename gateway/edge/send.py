@@ -101,6 +101,7 @@ async def _stream(exchange: Exchange, body: Body, send: Send, max_s: float) -> N
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     except UpstreamError as exc:
         exchange.note(f"upstream.{exc.cause.value}")
+        exc.__traceback__ = None  # its frames hold the body that holds it
         raise CutOff from exc
     except asyncio.CancelledError:
         if overtime and not task.uncancel():
