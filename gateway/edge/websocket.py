@@ -149,6 +149,7 @@ class WebSocket:
             self._closed = True
             if self._reading is not None:
                 self._reading.cancel()  # Granian closes only while nobody receives
+                await asyncio.wait((self._reading,))
             # 1005 and 1006 say that there was no code, and are never sent (RFC 6455 §7.4.1)
             sent = 1000 if code in (None, 1005, 1006, 1015) else code
             await self._send({"type": "websocket.close", "code": sent, "reason": reason})

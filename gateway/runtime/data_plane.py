@@ -135,9 +135,10 @@ class WorkerPlane:
             self._edges.append(Edge(self._cell, Receiver(self._rules(len(self._edges)), self._ids, self._body_sweep)))
         return self._edges[listener]
 
-    def close_websockets(self) -> None:
+    def close_websockets(self) -> bool:
         for websocket in list(self._cell.websockets):
             websocket.end(SERVICE_RESTART)
+        return not self._cell.websockets
 
     def in_flight(self) -> int:
         return self._resources.metrics.in_flight
@@ -145,6 +146,7 @@ class WorkerPlane:
     async def prepare(self, delta: Delta) -> Prepared:
         slices = Slices()
         settings = delta.settings
+        self._resources.secret = delta.secret or self._resources.secret
         proxy = ProxyRules(settings.proxy.trusted, settings.proxy.header, settings.proxy.client_cert_header)
         upstreams = {name: one for name, one in self._upstreams.items() if name not in delta.gone_upstreams}
         fresh = frozenset(delta.upstreams.keys() - upstreams.keys())

@@ -12,6 +12,7 @@ from gateway.runtime.servers import DataServer
 
 log = logging.getLogger("sluicegate.runtime")
 
+CLOSING_S = 1.0  # how long callers of WebSockets may take to be told
 SETTLE_S = 0.25  # how long a connection that was just accepted may take to send its first request
 POLL_S = 0.01
 
@@ -45,8 +46,8 @@ async def let_go(
         listener.sock.close()
     loop = asyncio.get_running_loop()
     await asyncio.sleep(max(linger_s, min(SETTLE_S, timeout_s)))
-    plane.close_websockets()
     until = loop.time() + timeout_s
+    await wait_until(plane.close_websockets, min(CLOSING_S, timeout_s))
     ended = await asyncio.gather(*(server.stop(timeout_s) for server in servers))
     quiet = await wait_until(lambda: plane.in_flight() == 0, until - loop.time())
     if not (all(ended) and quiet):

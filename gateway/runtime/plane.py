@@ -23,8 +23,8 @@ class DataPlane(Protocol):
         """The ASGI callable of the listener with this number in `listen`. A configuration must be live."""
         ...
 
-    def close_websockets(self) -> None:
-        """Tell the callers of all WebSockets to come back to another gateway (1012)."""
+    def close_websockets(self) -> bool:
+        """Tell the callers of all WebSockets to come back to another gateway (1012). Returns whether none is left."""
         ...
 
     def in_flight(self) -> int:

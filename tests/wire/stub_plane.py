@@ -29,8 +29,9 @@ class StubPlane:
     def app(self, listener: int) -> Any:
         return self._answer
 
-    def close_websockets(self) -> None:
+    def close_websockets(self) -> bool:
         """There are none."""
+        return True
 
     def in_flight(self) -> int:
         return self.busy

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.testing.upstream import Peer, answering
 from tests.wire.conftest import Perform
-from tests.wire.plays import TO_ALL, Stage
+from tests.wire.plays import TO_ALL, Stage, holds
 from tests.wire.websockets import (
     ACCEPT,
     BINARY,
@@ -337,12 +337,14 @@ def test_streams_max_ends_them(play: Perform) -> None:
 
 def test_a_drain_closes_with_1012(play: Perform) -> None:
     async def scene(stage: Stage) -> None:
-        client = await connect(stage)
-        await client.send(frame(TEXT, b"a"))
-        assert (await client.next()).data == b"a"
+        clients = [await connect(stage) for _ in range(20)]
+        for client in clients:
+            await client.send(frame(TEXT, b"a"))
+            assert (await client.next()).data == b"a"
         drained = asyncio.ensure_future(stage.gateway.drain())
-        assert (await client.next()).code == 1012
-        await client.send(closing(1012))
+        for client in clients:
+            assert (await client.next()).code == 1012
+            await client.send(closing(1012))
         assert await drained
 
     play(scene, echo)
@@ -371,6 +373,39 @@ def test_a_caller_that_does_not_read_holds_the_upstream_back(play: Perform) -> N
                 break
         assert sent < 30_000_000
         caller.reset()
+        await stage.quiet()
+
+    play(scene, script)
+
+
+def test_a_message_of_a_caller_that_is_too_long_is_1009(play: Perform) -> None:
+    seen: list[int] = []
+
+    async def script(peer: Peer) -> None:
+        server = await accept(peer)
+        seen.append((await server.next()).code)
+
+    async def scene(stage: Stage) -> None:
+        client = await connect(stage)
+        await client.send(frame(BINARY, bytes(2**20), fin=False), *[frame(0, bytes(2**20), fin=False)] * 15)
+        await client.send(frame(0, b"x"))
+        assert (await client.next()).code == 1009
+        await holds(lambda: seen == [1009])
+
+    play(scene, script)
+
+
+def test_a_message_of_an_upstream_that_is_too_long_is_not_held(play: Perform) -> None:
+    async def script(peer: Peer) -> None:
+        server = await accept(peer)
+        await server.send(frame(BINARY, bytes(2**20), fin=False, masked=False))
+        for _ in range(16):
+            await server.send(frame(0, bytes(2**20), fin=False, masked=False))
+        await peer.gone()
+
+    async def scene(stage: Stage) -> None:
+        client = await connect(stage)
+        assert (await client.next()).code == 1011
         await stage.quiet()
 
     play(scene, script)
