@@ -23,6 +23,15 @@ class LastUses:
     """When was each API key used last?"""
 
 
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Forget stored answers: of one URL (as callers write it), below a prefix of URLs, or with a tag. One of them is given."""
+
+    url: str | None = None
+    prefix: str | None = None
+    tag: str | None = None
+
+
 Answered = int | Mapping[bytes, float]
 """How much was done, or Unix seconds by the key's SHA-256."""
 

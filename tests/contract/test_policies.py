@@ -340,6 +340,7 @@ def test_no_policy_imports_another_or_the_core():
         "retry",
         "bulkhead",
         "concurrency",
+        "cache",
         "idempotency",
     ],
 )
