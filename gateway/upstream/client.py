@@ -17,10 +17,11 @@ from gateway.api.settings.upstream import UpstreamConfig
 from gateway.upstream.connection import Connection, StaleConnection
 from gateway.upstream.dial import Tls
 from gateway.upstream.http2_fields import check_request
-from gateway.upstream.pool import Call, Pool, PoolSettings
+from gateway.upstream.pool import Pool, PoolSettings
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.targets import Targets
 from gateway.upstream.tls import client_context
+from gateway.upstream.waiter import Call
 from gateway.upstream.websocket import UpstreamSocket
 from gateway.upstream.wire import write_head
 

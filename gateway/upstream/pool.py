@@ -8,18 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
-from math import inf
 from typing import TypeVar
 
-from gateway.api.errors import Cause, Stage, UpstreamError
-from gateway.api.messages import OnSlow
-from gateway.upstream.connection import SLOW_S, Connection
+from gateway.api.errors import Cause, UpstreamError
+from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Tls, dial
 from gateway.upstream.http2_sessions import NoRoom, Sessions
 from gateway.upstream.idle_limit import IdleLimit
 from gateway.upstream.resolve import Address, Resolver
 from gateway.upstream.rotation import Standing
 from gateway.upstream.sweep import Sweep
+from gateway.upstream.waiter import Call, Waiter
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -40,49 +39,6 @@ class PoolSettings:
     idle_body_s: float
     dns_refresh_s: float
     http2: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Who waits: until when, and what to tell when it takes long."""
-
-    deadline: float
-    on_slow: OnSlow | None
-
-
-class Waiter:
-    """A call that waits for a connection."""
-
-    __slots__ = ("_limit", "_on_slow", "connection", "dialing", "due", "fresh", "upstream")
-
-    def __init__(self, pool: Pool, call: Call, now: float, *, fresh: bool) -> None:
-        self.connection: asyncio.Future[Connection] = pool.sweep.loop.create_future()
-        self.fresh = fresh  # only a connection opened for it will do
-        self.dialing = False
-        self.upstream = pool.upstream
-        self._limit = call.deadline
-        self._on_slow = call.on_slow
-        self.due = call.deadline if call.on_slow is None else min(call.deadline, now + SLOW_S)
-
-    def expire(self, now: float) -> None:
-        on_slow, self._on_slow = self._on_slow, None
-        if now < self._limit:
-            self.due = self._limit
-            if on_slow is not None:
-                on_slow(self.end)
-            return
-        self.due = inf
-        if self.dialing:
-            self.fail(Cause.TIMEOUT, "connect", "the deadline came before a connection")
-        else:
-            self.fail(Cause.OVERLOAD, "queue", "no connection became free in time")
-
-    def end(self, error: Exception) -> None:
-        if not self.connection.done():
-            self.connection.set_exception(error)
-
-    def fail(self, cause: Cause, stage: Stage, detail: str) -> None:
-        self.end(UpstreamError(cause, stage, sent=False, upstream=self.upstream, detail=detail))
 
 
 class Pool:
@@ -193,7 +149,7 @@ class Pool:
 
         Raises UpstreamError with sent=False: none became free (overload) or could be opened before the deadline.
         """
-        waiter = Waiter(self, call, self.sweep.loop.time(), fresh=fresh)
+        waiter = Waiter(self.upstream, self.sweep, call, self.sweep.loop.time(), fresh=fresh)
         self._waiting += 1
         if fresh:
             self._dial(waiter)
