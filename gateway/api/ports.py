@@ -167,6 +167,7 @@ class Scope(Protocol):
     clock: Clock
     fetch: Fetch
     workers: int  # live workers: memory-held figures are divided by it
+    secret: bytes  # this policy's own, the same in all workers, another after each start
 
     def tally(self, decision: str) -> Tally:
         """A counter for sluicegate_policy_decisions_total{route,policy,decision}; the same label, the same counter."""

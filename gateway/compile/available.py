@@ -55,7 +55,6 @@ _TABLE = (
     _Missing("upstreams", ("ratelimit_headers",), "passing the upstream's RateLimit fields", _other_than("replace")),
     _Missing("upstreams", ("framing",), "framing"),
     _Missing("upstreams", ("drop",), "drop"),
-    _Missing("policies.oauth2", ("sender_constrained",), "sender_constrained by DPoP", _other_than("off", False, "mtls")),
     _Missing("policies.idempotency", ("canonical_json",), "canonical_json", _other_than(False)),
     _Missing("policies.idempotency", ("encrypt",), "encrypt"),
     _Missing("policies.idempotency", ("store",), "a store other than memory and sqlite", _redis),

@@ -31,15 +31,16 @@ class Delta:
     gone_routes: frozenset[str] = frozenset()
     gone_upstreams: frozenset[str] = frozenset()
     gone_consumers: frozenset[str] = frozenset()
+    secret: bytes = b""  # what all workers of a gateway share; empty where there is only one
 
     def changed(self) -> int:
         """Routes, upstreams and consumers that are new, different or gone."""
         return sum(len(getattr(self, table)) + len(getattr(self, f"gone_{table}")) for table in TABLES)
 
 
-def difference(old: Plan | None, new: Plan, *, workers: int = 1) -> Delta:
+def difference(old: Plan | None, new: Plan, *, workers: int = 1, secret: bytes = b"") -> Delta:
     delta = Delta(
-        old.version if old else None, new.version, new.settings, new.issuers, new.unmatched, workers,
+        old.version if old else None, new.version, new.settings, new.issuers, new.unmatched, workers, secret=secret,
     )  # fmt: skip
     _fill(delta, "routes", old, new, lambda entry: entry.fingerprint)
     _fill(delta, "upstreams", old, new, lambda entry: entry.fingerprint)
@@ -63,6 +64,7 @@ def split(delta: Delta) -> Iterator[bytes]:
     head = Delta(
         delta.base, delta.version, delta.settings, delta.issuers, delta.unmatched, delta.workers,
         gone_routes=delta.gone_routes, gone_upstreams=delta.gone_upstreams, gone_consumers=delta.gone_consumers,
+        secret=delta.secret,
     )  # fmt: skip
     yield pickle.dumps(head, pickle.HIGHEST_PROTOCOL)
     for table in TABLES:

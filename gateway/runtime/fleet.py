@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -41,6 +42,7 @@ class Fleet:
         self._started: WeakSet[WorkerProcess] = WeakSet()
         self._watches: set[asyncio.Future[object]] = set()
         self._retiring: set[asyncio.Future[object]] = set()
+        self._secret = os.urandom(32)
         self._standing: list[Revoke] = []  # orders that workers of tomorrow must know, too
         self.replaced = 0  # workers that ended unasked
 
@@ -118,7 +120,9 @@ class Fleet:
 
     async def _prepare(self, members: dict[int, WorkerProcess], plan: Plan) -> dict[int, WorkerProcess]:
         """Those that could prepare."""
-        parts = await asyncio.to_thread(lambda: list(split(difference(self._plan, plan, workers=self.wanted))))
+        parts = await asyncio.to_thread(
+            lambda: list(split(difference(self._plan, plan, workers=self.wanted, secret=self._secret)))
+        )
 
         async def one(place: int, worker: WorkerProcess) -> bool:
             try:
@@ -144,7 +148,9 @@ class Fleet:
         """Fresh workers with `plan`, which accept nothing yet; all of them or none."""
         if not places:
             return {}
-        parts = await asyncio.to_thread(lambda: list(split(difference(None, plan, workers=self.wanted))))
+        parts = await asyncio.to_thread(
+            lambda: list(split(difference(None, plan, workers=self.wanted, secret=self._secret)))
+        )
         raised = await asyncio.gather(
             *(self._raise_one(parts, plan.version, listeners) for _ in places), return_exceptions=True
         )

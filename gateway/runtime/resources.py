@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import Any, TypeVar
@@ -36,6 +37,7 @@ class Resources:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self.secret = os.urandom(32)  # until the supervisor says which one all workers share
         self.clock = SystemClock()
         self.metrics = Metrics()
         self.policy_metrics = PolicyMetrics()

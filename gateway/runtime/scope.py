@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -53,6 +54,7 @@ class BuildScope:
         self.clock: Clock = resources.clock
         self.fetch: Fetch = resources.fetch
         self.workers = resources.workers
+        self.secret = hmac.digest(resources.secret, plan.policy.encode(), "sha256")
         self.needs: set[str] = set()
         self._resources = resources
         self._world = world

@@ -149,6 +149,7 @@ class FakeScope:
     clock: Clock = field(default_factory=FakeClock)
     fetch: Any = _no_network
     workers: int = 1
+    secret: bytes = b"shared by workers"
     tallies: dict[str, Tally] = field(default_factory=dict)
     gauges: dict[str, Gauge] = field(default_factory=dict)
     stores: dict[str | None, Store] = field(default_factory=dict)

@@ -22,7 +22,7 @@ def refusal_of_answer(
     if claims.get("iss", issuer) != issuer:
         return Reason.WRONG_ISSUER
     exp = claims.get("exp", now + 1)
-    if not _is_date(exp):
+    if not is_date(exp):
         return Reason.BAD_CLAIMS
     if now >= exp:  # one clock, that of the issuer, stands behind `active` and `exp`: no leeway
         return Reason.EXPIRED
@@ -34,14 +34,14 @@ def refusal_of_answer(
 def refusal_of_times(claims: Claims, now: float, leeway_s: float) -> Reason | None:
     """RFC 7519 §4.1.4 to §4.1.6. exp is demanded, nbf and iat are checked when they are there."""
     exp = claims.get("exp")
-    if not _is_date(exp):
+    if not is_date(exp):
         return Reason.BAD_CLAIMS
     if now >= exp + leeway_s:
         return Reason.EXPIRED
     for name in ("nbf", "iat"):
         if name in claims:
             moment = claims[name]
-            if not _is_date(moment):
+            if not is_date(moment):
                 return Reason.BAD_CLAIMS
             if now < moment - leeway_s:
                 return Reason.NOT_YET_VALID
@@ -135,7 +135,7 @@ def _holds(claim: Any, accepted: Sequence[Scalar]) -> bool:
     return False
 
 
-def _is_date(value: Any) -> TypeGuard[float]:
+def is_date(value: Any) -> TypeGuard[float]:
     """A NumericDate (RFC 7519 §2) that arithmetic can be done with; NaN and the infinities lie in no range."""
     kind = type(value)  # exactly: True is an int, too
     return (kind is int or kind is float) and -_MAX_DATE < value < _MAX_DATE

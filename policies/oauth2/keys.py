@@ -15,7 +15,7 @@ MIN_RSA_BITS = 2048  # NIST SP 800-131A rev. 2
 MAX_RSA_BITS = 8192  # a check of a larger one costs more than 1 ms
 MAX_KEYS = 100  # in a set; Google and Microsoft publish fewer than 10
 MAX_TRIES = 4  # keys tried for a token without kid
-_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
 
 # algorithm -> (kty, crv): RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2
 _FITS: dict[str, tuple[str, str | None]] = {
@@ -44,7 +44,7 @@ class VerificationKey:
             raise ValueError("its kid or alg is not text")
         if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ("verify",)):
             raise ValueError("it is not for signatures")
-        public = {name: value for name, value in jwk.items() if name not in _PRIVATE and name != "key_ops"}
+        public = {name: value for name, value in jwk.items() if name not in PRIVATE_MEMBERS and name != "key_ops"}
         try:
             self._key = kind.import_key(_checked_size(public))
         except (JoseError, ValueError, TypeError, KeyError) as exc:
@@ -59,6 +59,10 @@ class VerificationKey:
     def fits(self, alg: str) -> bool:
         return _FITS.get(alg) in ((self.kty, self.crv), (self.kty, None)) and self.alg in (None, alg)
 
+    def thumbprint(self) -> str:
+        """RFC 7638, by SHA-256."""
+        return self._key.thumbprint()
+
     def verifies(self, alg: str, signed: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's over `signed`. Synchronous: RS256 takes 30 µs, ES256 95."""
         try:
@@ -69,6 +73,9 @@ class VerificationKey:
 
 # straight from the registry's table: its get_alg() warns at every EdDSA, for the sake of RFC 9864
 _VERIFIERS: dict[str, Callable[[bytes, bytes, Any], bool]] = {alg: JWSRegistry.algorithms[alg].verify for alg in _FITS}
+
+ALGORITHMS = frozenset(_FITS)
+"""Every algorithm that a key here can verify."""
 
 
 class KeySet:

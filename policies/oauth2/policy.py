@@ -24,8 +24,8 @@ REALM = b'Bearer realm="sluicegate"'
 _MISSING = ((b"www-authenticate", REALM),)
 _REPEATED = ((b"www-authenticate", REALM + b', error="invalid_request"'),)
 _INVALID = ((b"www-authenticate", REALM + b', error="invalid_token"'),)
-_SCHEME = b"bearer "
-_MAX_VALUE = len(_SCHEME) + MAX_TOKEN
+_LONGEST_SCHEME = len(b"bearer ")
+_MAX_VALUE = _LONGEST_SCHEME + MAX_TOKEN
 _NO_ROLES: frozenset[str] = frozenset()
 _FORBIDDEN = {
     Lack.SCOPE: ("oauth2.insufficient-scope", "The access token lacks a scope that this call needs."),
@@ -39,6 +39,7 @@ class OAuth2(Authenticator):
         self._issuers = tuple(TrustedIssuer.trust(name, scope) for name in config.issuer)
         self._asked = tuple(issuer for issuer in self._issuers if issuer.introspector is not None)
         self._tables = tuple((issuer.remembered.get, issuer) for issuer in self._issuers)
+        self._schemes: tuple[bytes, ...] = (b"bearer ",)
         self._demands = Demands.of(config)
         self._demanding = self._demands != NOTHING
         self._access = Access(scope.grants(), REALM)
@@ -57,7 +58,7 @@ class OAuth2(Authenticator):
 
     def presented(self, exchange: Exchange) -> bool:
         return any(
-            name == b"authorization" and value[: len(_SCHEME)].lower() == _SCHEME
+            name == b"authorization" and value[:_LONGEST_SCHEME].lower().startswith(self._schemes)
             for name, value in exchange.request.headers
         )
 
@@ -77,9 +78,9 @@ class OAuth2(Authenticator):
                     self._allowed.value += 1
                     return entry.principal
                 return self._admit(exchange, issuer, entry)
-        if value[: len(_SCHEME)].lower() != _SCHEME:  # RFC 9110 §11.1: a scheme's name has no case
+        if not value[:_LONGEST_SCHEME].lower().startswith(self._schemes):  # RFC 9110 §11.1: a scheme's name has no case
             return self._refuse_count(exchange, 0)
-        if self._asked and is_opaque(_token_of(value)):
+        if self._asked and is_opaque(token_of(value)):
             known = all(issuer.introspector.known_inactive(digest) for issuer in self._asked if issuer.introspector)
             return self._refuse(exchange, Reason.INACTIVE) if known else None
         return self._verify(exchange, value, digest, may_wait=True)
@@ -88,7 +89,7 @@ class OAuth2(Authenticator):
         """Called when only an issuer can tell: waits for its answer, or for keys that a fetch may bring."""
         value = exchange.request.headers.get(b"authorization")
         assert value is not None, "identify_nowait saw it"
-        raw = _token_of(value)
+        raw = token_of(value)
         if self._asked and is_opaque(raw):
             return await self._introspect(exchange, raw.decode("ascii"), sha256(value).digest())
         token = read_token(raw)
@@ -128,7 +129,7 @@ class OAuth2(Authenticator):
     def _verify(
         self, exchange: Exchange, value: bytes, digest: bytes, *, may_wait: bool
     ) -> Principal | Response | None:
-        token = read_token(_token_of(value))
+        token = read_token(token_of(value))
         if isinstance(token, Reason):
             return self._refuse(exchange, token)
         now = self._time()
@@ -206,6 +207,6 @@ class OAuth2(Authenticator):
         return problem(exchange, 503, "oauth2.issuer-unavailable", detail, ((b"retry-after", wait),))
 
 
-def _token_of(value: bytes) -> bytes:
+def token_of(value: bytes) -> bytes:
     """What follows the scheme of an Authorization field."""
-    return value[len(_SCHEME) :].strip(b" ")
+    return value.partition(b" ")[2].strip(b" ")

@@ -30,6 +30,13 @@ class Reason(Enum):
     UNBOUND = "unbound"
     NO_CERTIFICATE = "no-certificate"
     WRONG_CERTIFICATE = "wrong-certificate"
+    NO_PROOF = "no-proof"
+    BAD_PROOF = "bad-proof"
+    WRONG_PROOF = "wrong-proof"
+    WRONG_TARGET = "wrong-target"
+    OLD_PROOF = "old-proof"
+    USED_PROOF = "used-proof"
+    USE_NONCE = "use-dpop-nonce"
 
     @property
     def code(self) -> str:
@@ -60,7 +67,14 @@ _SENTENCES = {
     Reason.NO_CLIENT: "the issuer's `consumer_claim` is missing in it",
     Reason.INACTIVE: "its issuer, asked by introspection, does not know it or no longer stands by it",
     Reason.REVOKED: "it was revoked through the operations port",
-    Reason.UNBOUND: "it is not bound to a client certificate (cnf.x5t#S256), and the route demands that",
+    Reason.UNBOUND: "it is not bound to its owner as the route demands (cnf.x5t#S256, cnf.jkt)",
     Reason.NO_CERTIFICATE: "it is bound to a client certificate, and none was shown",
     Reason.WRONG_CERTIFICATE: "it is bound to another client certificate",
+    Reason.NO_PROOF: "it came without the one DPoP proof that it needs",
+    Reason.BAD_PROOF: "its DPoP proof is malformed, or its signature is not good",
+    Reason.WRONG_PROOF: "its DPoP proof is by another key, or for another token",
+    Reason.WRONG_TARGET: "its DPoP proof is for another method or URL (htm, htu); see `public_url`",
+    Reason.OLD_PROOF: "its DPoP proof is older than 5 minutes, or from the future",
+    Reason.USED_PROOF: "its DPoP proof was used before",
+    Reason.USE_NONCE: "its DPoP proof lacks a nonce of this gateway",
 }

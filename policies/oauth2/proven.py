@@ -1,0 +1,104 @@
+"""Routes that demand a DPoP proof, or a proof of whatever kind the token is bound by (`sender_constrained: dpop|any`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.api.exchange import Exchange, Principal
+from gateway.api.messages import Response
+from gateway.api.ports import Scope, Tally
+from gateway.api.problem import problem
+from policies.oauth2.bound import refusal_of_certificate
+from policies.oauth2.config import OAuth2Block
+from policies.oauth2.dpop import AHEAD_S, MAX_AGE_S, read_proof, refusal_of_proof
+from policies.oauth2.nonces import Nonces
+from policies.oauth2.policy import REALM, OAuth2, token_of
+from policies.oauth2.reasons import Reason
+
+# RFC 9449 §7.1
+_DPOP = b'DPoP realm="sluicegate", algs="ES256 ES384 ES512 RS256 RS384 RS512 PS256 PS384 PS512 EdDSA"'
+_NONCE = b'DPoP realm="sluicegate", error="use_dpop_nonce", error_description="the proof needs the nonce in DPoP-Nonce"'
+
+
+class Proven(OAuth2):
+    """A proof is good once, so a caller is always waited for: the proofs that were seen lie in a store."""
+
+    def __init__(self, config: OAuth2Block, scope: Scope) -> None:
+        super().__init__(config, scope)
+        self._believed = self._allowed  # counted here, once the proof is good, too
+        self._allowed = Tally()
+        self._any = config.sender_constrained == "any"
+        self._schemes = (b"dpop ", b"bearer ") if self._any else (b"dpop ",)
+        self._nonces = Nonces(scope.secret)
+        self._seen = scope.store(None).within("jti")
+
+    def identify_nowait(self, exchange: Exchange) -> Principal | Response | None:
+        return None
+
+    async def identify(self, exchange: Exchange) -> Principal | Response:
+        verdict = super().identify_nowait(exchange)
+        if verdict is None:
+            verdict = await super().identify(exchange)
+        if isinstance(verdict, Response):
+            if verdict.status == 401:
+                verdict.headers.add(b"www-authenticate", _DPOP)
+            return verdict
+        reason = await self._refusal(exchange, verdict)
+        if reason is None:
+            self._believed.value += 1
+            return verdict
+        return self._unproven(exchange, reason)
+
+    async def _refusal(self, exchange: Exchange, principal: Principal) -> Reason | None:
+        confirmation = principal.claims.get("cnf")
+        bound = confirmation if isinstance(confirmation, Mapping) else {}
+        value = exchange.request.headers.get(b"authorization") or b""
+        by_proof = value[:5].lower() == b"dpop "
+        if ("jkt" in bound) != by_proof:  # §7.2: a bound token must not pass as a plain one, nor the other way
+            return Reason.UNBOUND if by_proof else Reason.NO_PROOF
+        if not by_proof or (self._any and "x5t#S256" in bound):
+            reason = refusal_of_certificate(principal.claims, exchange.request.certificate)
+            if reason is not None:
+                return reason
+        return await self._refusal_of_proof(exchange, bound["jkt"], token_of(value)) if by_proof else None
+
+    async def _refusal_of_proof(self, exchange: Exchange, thumbprint: object, token: bytes) -> Reason | None:
+        request = exchange.request
+        sent = request.headers.get_all(b"dpop")
+        if len(sent) != 1:  # §4.3, point 1
+            return Reason.NO_PROOF
+        proof = read_proof(sent[0])
+        if proof is None:
+            return Reason.BAD_PROOF
+        if proof.thumbprint != thumbprint:
+            return Reason.WRONG_PROOF
+        base = exchange.snapshot.public_url or f"{request.scheme}://{request.authority.decode('latin-1')}"
+        now = self._time()
+        good = self._nonces.good(now)
+        reason = refusal_of_proof(proof, token, request.method, base.rstrip("/") + request.path, good, now)
+        if reason is not None:
+            return reason
+        if await self._seen.claim(proof.identity, b"1", MAX_AGE_S + AHEAD_S) is not None:
+            return Reason.USED_PROOF
+        if proof.claims["nonce"] != good[0]:  # §8.2: the next proof shall use the new one
+            exchange.response_headers.append((b"dpop-nonce", good[0].encode()))
+        return None
+
+    def _unproven(self, exchange: Exchange, reason: Reason) -> Response:
+        self._refused.value += 1
+        exchange.note(reason.code)
+        nonce = (b"dpop-nonce", self._nonces.good(self._time())[0].encode())
+        if reason is Reason.USE_NONCE:
+            detail = "The DPoP proof needs the nonce that this answer carries."
+            return problem(exchange, 401, "oauth2.use-dpop-nonce", detail, ((b"www-authenticate", _NONCE), nonce))
+        fields = (
+            (b"www-authenticate", _DPOP + b', error="invalid_dpop_proof"'),
+            *(((b"www-authenticate", REALM + b', error="invalid_token"'),) if self._any else ()),
+            nonce,
+        )
+        detail = "The call does not prove that the access token is its own."
+        return problem(exchange, 401, "oauth2.unproven", detail, fields)
+
+    def strip(self, exchange: Exchange) -> None:
+        exchange.request.headers.remove_all(b"dpop")  # it was for this gateway
+        super().strip(exchange)
