@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.api.consumers import Consumers
-from gateway.api.ports import Clock, Fetch
+from gateway.api.ports import Clock, Fetch, Tally
 from gateway.api.settings.issuer import IssuerConfig
+from policies.oauth2.core import Claims
 from policies.oauth2.discovery import KeySource
+from policies.oauth2.introspection import Counts, Introspector
 from policies.oauth2.issuer import TrustedIssuer
 from policies.oauth2.keyring import Keyring
 from policies.oauth2.reasons import Reason
-from policies.oauth2.remembered import Remembered
-from policies.oauth2.token import Token, read_token
+from policies.oauth2.remembered import Entry, Remembered
+from policies.oauth2.token import Token, is_opaque, read_token
 
 
 async def explain_token(
@@ -25,7 +27,14 @@ async def explain_token(
 
     `raw` is the token, with or without `Bearer ` and surrounding blanks.
     """
-    token = read_token(raw.strip().removeprefix(b"Bearer ").strip())
+    written = raw.strip().removeprefix(b"Bearer ").removeprefix(b"DPoP ").strip()
+    if is_opaque(written) and any(config.introspection for config in issuers.values()):
+        asked = [
+            await _answer(name, config, consumers, written.decode("ascii"), fetch, clock)
+            for name, config in issuers.items()
+        ]
+        return "\n".join(asked)
+    token = read_token(written)
     if isinstance(token, Reason):
         return f"no issuer accepts it: {token.sentence} ({token.code})"
     return "\n".join([await _verdict(name, config, consumers, token, fetch, clock) for name, config in issuers.items()])
@@ -45,11 +54,44 @@ async def _verdict(
     verdict = issuer.verify(token, now)
     if isinstance(verdict, Reason):
         return f"{name} refuses it: {verdict.sentence} ({verdict.code})"
-    principal = issuer.principal(issuer.remember(b"", token, verdict, now), consumers)
+    return _who(issuer, issuer.remember(b"", token, verdict, now), consumers, now)
+
+
+async def _answer(name: str, config: IssuerConfig, consumers: Consumers, token: str, fetch: Fetch, clock: Clock) -> str:
+    if config.introspection is None:
+        return f"{name} is not asked: it is an opaque token, and the issuer has no `introspection`"
+    counts = Counts(Tally(), Tally(), Tally(), Tally())
+    introspector = Introspector(name, config.introspection, 1, fetch, clock, counts)
+    keyring = Keyring(name, KeySource(config.issuer, config.jwks, fetch), clock, config.stale)
+    issuer = TrustedIssuer(name, config, keyring, Remembered(), introspector=introspector)
+    verdict = await issuer.introspect(b"", token, clock.time())
+    if verdict is None:
+        return f"{name} cannot tell: its introspection endpoint gives no answer"
+    if isinstance(verdict, Reason):
+        return f"{name} refuses it: {verdict.sentence} ({verdict.code})"
+    return _who(issuer, verdict, consumers, clock.time())
+
+
+def _who(issuer: TrustedIssuer, entry: Entry, consumers: Consumers, now: float) -> str:
+    name, principal = issuer.name, issuer.principal(entry, consumers)
     if principal is None:
-        return f"{name} refuses it: it is good, but no consumer has client {issuer.client_of(token.claims)!r} (consumer.unknown)"
+        return f"{name} refuses it: it is good, but no consumer has client {issuer.client_of(entry.claims)!r} (consumer.unknown)"
     who = (
         f"consumer {principal.name}" if principal.consumer else f"client {principal.client_id!r}, which is no consumer"
     )
     scopes = " ".join(sorted(principal.scopes)) or "none"
-    return f"{name} accepts it as {who}; scopes: {scopes}; expires in {token.claims['exp'] - now:.0f} s"
+    return f"{name} accepts it as {who}; scopes: {scopes}; {_end(principal.expires, now)}{_binding(entry.claims)}"
+
+
+def _end(expires: float | None, now: float) -> str:
+    return "it says no end" if expires is None else f"expires in {expires - now:.0f} s"
+
+
+def _binding(claims: Claims) -> str:
+    """What a route with `sender_constrained` asks for beside the token."""
+    confirmation = claims.get("cnf")
+    bound = confirmation if isinstance(confirmation, Mapping) else {}
+    proofs = [
+        proof for member, proof in (("jkt", "a DPoP key"), ("x5t#S256", "a client certificate")) if member in bound
+    ]
+    return f"; bound to {' and '.join(proofs)}" if proofs else ""

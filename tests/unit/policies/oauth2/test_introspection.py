@@ -16,6 +16,7 @@ from gateway.api.orders import Revoke
 from gateway.testing.tokens import Document, TokenDesk, identify
 from gateway.testing.turns import until
 from policies.oauth2 import POLICY
+from policies.oauth2.explain import explain_token
 from policies.oauth2.introspection import NEGATIVE_S, QUEUE, TOLERATED
 from policies.oauth2.policy import OAuth2
 
@@ -268,5 +269,25 @@ def test_revoked_tokens_are_forgotten_and_stay_refused() -> None:
             assert await desk.ask(authenticator, token) == "oauth2.invalid-token"
         desk.clock.advance(1.0)
         assert await desk.ask(authenticator, desk.issuer.token("acme-prod", sub="eve")) == ACME, "issued since then"
+
+    asyncio.run(run())
+
+
+def test_explain_asks_about_opaque_tokens() -> None:
+    async def run() -> None:
+        desk = AskedDesk()
+        desk.knows("opaque", scope="a b", cnf={"jkt": "x"})
+
+        async def explained(token: bytes) -> str:
+            issuers = {"partners": desk.config}
+            return await explain_token(issuers, desk.consumers, token, fetch=desk.answer, clock=desk.clock)
+
+        assert await explained(b"Bearer opaque\n") == (
+            "partners accepts it as client 'acme-prod', which is no consumer; scopes: a b; expires in 300 s; "
+            "bound to a DPoP key"
+        )
+        assert "(oauth2.inactive)" in await explained(b"other")
+        desk.down = True
+        assert "cannot tell" in await explained(b"third")
 
     asyncio.run(run())
