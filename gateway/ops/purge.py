@@ -34,7 +34,8 @@ class CachePurge:
                 )
                 return problem(400, "ops.purge", detail)
         answers = await self._backend.purge(Purge(**given))
-        return Json({"purged": sum(one for one in answers if isinstance(one, int)), "workers": len(answers)})
+        purged = sum(one for worker in answers if isinstance(worker, list) for one in worker if isinstance(one, int))
+        return Json({"purged": purged, "workers": len(answers)})
 
 
 def _normal(url: str) -> str:

@@ -148,7 +148,7 @@ class CacheLayer(Layer):
         said = ""
         interesting = self._interesting
         if any(one[0] in interesting for one in headers):
-            pragma = False
+            pragma = control = apart = False
             for name, _ in headers:
                 if name not in interesting:
                     continue
@@ -161,11 +161,16 @@ class CacheLayer(Layer):
                     return None
                 elif name == b"pragma":
                     pragma = True
-            if self._obey:
+                elif name == b"cache-control":
+                    control = True
+                if name in self._keyed:
+                    apart = True
+            if self._obey and control:
                 asked.directives = parse_directives(headers.get_all(b"cache-control"))
-                if pragma and not asked.directives and headers.get(b"cache-control") is None:
-                    asked.directives = parse_directives(headers.get_all(b"pragma"))  # RFC 9111 §5.4
-            said = keyed(self._keyed, headers)
+            elif self._obey and pragma:  # RFC 9111 §5.4
+                asked.directives = parse_directives(headers.get_all(b"pragma"))
+            if apart:
+                said = keyed(self._keyed, headers)
         asked.url = url = self._url_of(request)
         asked.owner = owner = owner_of(exchange, headers) if isolated else ""
         asked.public_key = key_of(url, self._route, "", said)
