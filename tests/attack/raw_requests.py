@@ -15,6 +15,9 @@ Row = tuple[bytes, str] | tuple[bytes, str, str]
 HOST = b"Host: a\r\n"
 TE = b"Transfer-Encoding: chunked"
 CHUNKS = b"3\r\nabc\r\n0\r\n\r\n"
+WEBSOCKET = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+VERSION = b"Sec-WebSocket-Version: 13\r\n"
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -373,6 +376,19 @@ UPGRADES: dict[str, Row] = {
     "upgrade without Connection": (get(b"Upgrade: websocket\r\n"), "GET /"),
     "upgrade TLS": (b"OPTIONS / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0\r\n\r\n", "OPTIONS /"),
     "upgrade unknown, pipelined": (get(b"Connection: Upgrade\r\nUpgrade: frob\r\n") + SMUGGLED, "GET / | GET /smuggled"),
+    "websocket to an upstream that knows none": (get(WEBSOCKET + VERSION + KEY), "GET /"),
+    "websocket without key": (get(WEBSOCKET + VERSION), "400"),
+    "websocket bad key": (get(WEBSOCKET + VERSION + b"Sec-WebSocket-Key: x\r\n"), "400"),
+    "websocket bad version": (get(WEBSOCKET + b"Sec-WebSocket-Version: 12\r\n" + KEY), "400", "426"),
+    "websocket without version": (get(WEBSOCKET + KEY), "400"),
+    "websocket POST": (post(WEBSOCKET + VERSION + KEY + b"Content-Length: 3", b"abc"), "400", "POST / abc"),
+    "websocket 1.0": (b"GET / HTTP/1.0\r\n" + HOST + WEBSOCKET + VERSION + KEY + b"\r\n", "400", "GET /"),
+    "websocket bad, then another": (get(WEBSOCKET + VERSION) + SMUGGLED, "400 | GET /smuggled", "400"),
+    "websocket bad, with a body": (
+        get(WEBSOCKET + VERSION + b"Content-Length: %d\r\n" % len(SMUGGLED)) + SMUGGLED,
+        "400",
+        "GET / GET /smuggled HTTP/1.1\r\nHost: a",
+    ),
     "expect other": (post(b"Expect: 200-ok\r\nContent-Length: 3", b"abc"), "POST / abc"),
     "expect twice": (post(b"Expect: 100-continue\r\nExpect: 100-continue\r\nContent-Length: 3", b"abc"), "POST / abc"),
     "expect list": (post(b"Expect: 100-continue, x\r\nContent-Length: 3", b"abc"), "POST / abc"),
