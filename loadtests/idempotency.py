@@ -83,7 +83,7 @@ class Upstream:
                 await asyncio.sleep(random.random() * 0.02)
                 body = f"{key} executed {self.executed[key]}".encode()
                 writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):  # cancelled at the end
             writer.close()
 
 
