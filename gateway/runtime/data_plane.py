@@ -273,6 +273,7 @@ class WorkerPlane:
     async def close(self) -> None:
         for upstream in self._upstreams.values():
             upstream.close()
+        await asyncio.gather(*self._dismantling)
         await self._resources.close()
         if self._access_log is not None:
             await asyncio.to_thread(self._access_log.close)
