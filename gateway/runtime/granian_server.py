@@ -78,6 +78,7 @@ class GranianServer:
 
     def __init__(self, app: App, listener: Listener, listen: Listen, connections: int) -> None:
         self._fd = os.dup(listener.sock.fileno())  # Granian's accept loop closes it when it ends
+        self._is_unix = listener.unix is not None
         self._server = _EmbeddedServer(
             app, self._fd, is_unix=listener.unix is not None, listen=listen, connections=connections
         )
@@ -98,7 +99,8 @@ class GranianServer:
         # its way. So its accept loop is left running on a socket that nobody can connect to.
         if self._accepting:
             self._accepting = False
-            with parked_socket() as parked:
+            # of the same kind: a loop that only now begins asks the socket for its address, and aborts on one of another
+            with parked_socket(unix=self._is_unix) as parked:
                 os.dup2(parked.fileno(), self._fd, inheritable=False)
 
     async def stop(self, timeout_s: float) -> bool:

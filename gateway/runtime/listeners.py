@@ -152,11 +152,20 @@ def listen_unix(path: str) -> Listener:
     return Listener(sock, f"unix:{path}", unix=path)
 
 
-def parked_socket() -> socket.socket:
-    """A listening socket that nobody can ever connect to: its name is gone as soon as it exists."""
-    sock = socket.socket(socket.AF_UNIX)
-    with tempfile.TemporaryDirectory() as folder:
-        sock.bind(str(Path(folder) / "parked"))
+def parked_socket(*, unix: bool) -> socket.socket:
+    """A listening socket of the same kind that nobody connects to: its name is gone as soon as it exists, or SYNs are dropped.
+
+    Where SYNs cannot be dropped, it is on a free port of loopback.
+    """
+    if unix:
+        sock = socket.socket(socket.AF_UNIX)
+        with tempfile.TemporaryDirectory() as folder:
+            sock.bind(str(Path(folder) / "parked"))
+            sock.listen(1)
+    else:
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))
+        Listener(sock, "").refuse_new()
         sock.listen(1)
     sock.setblocking(False)
     return sock

@@ -244,3 +244,14 @@ def test_client_certificates(tmp_path: Path, authority: trustme.CA) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     tls = {"certificates": [certificate(tmp_path, authority, "api.example")], "client_cert": "optional"}
     play("auto", scene, tls={**tls, "client_ca": str(tmp_path / "ca.pem")})
+
+
+@both
+def test_a_server_that_stops_as_soon_as_it_started(server: str) -> None:
+    """Granian's accept loop may only now begin, on another thread: it would take the process with it if it found no address."""
+
+    async def scene(gateway: Gateway) -> None:
+        assert gateway.urls
+
+    for _ in range(20):
+        play(server, scene)

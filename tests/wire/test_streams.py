@@ -148,6 +148,30 @@ def test_a_stream_without_end_arrives_piece_by_piece(play: Perform) -> None:
     play(scene, script)
 
 
+@pytest.mark.parametrize("ends", [Peer.close, Peer.reset, None], ids=["close", "reset", "in order"])
+def test_the_head_of_a_stream_does_not_wait_for_its_body(play: Perform, ends: Callable[[Peer], None] | None) -> None:
+    """An event stream is open before its first event; a body that breaks before its first octet is a body that breaks."""
+    arrived = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await holds(arrived.is_set)
+        if ends is None:
+            await peer.send(b"4\r\nsome\r\n0\r\n\r\n")
+        else:
+            ends(peer)
+
+    async def scene(stage: Stage) -> None:
+        caller = await stage.caller()
+        await caller.send(GET)
+        assert await caller.head() == 200
+        arrived.set()
+        assert await caller.rest() == b"" if ends else (await caller.reader.readexactly(14)).endswith(b"0\r\n\r\n")
+
+    play(scene, script)
+
+
 def leaves(how: str, caller: Caller) -> None:
     caller.close() if how == "close" else caller.reset()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import select
 import socket
 import sys
 from collections.abc import Iterator
@@ -85,9 +87,19 @@ def test_a_file_is_never_replaced_by_a_socket(tmp_path: Path) -> None:
 
 
 def test_nobody_can_connect_to_a_parked_socket() -> None:
-    with parked_socket() as parked:
+    with parked_socket(unix=True) as parked:
         path = parked.getsockname()
         assert not Path(path).exists()
+        with pytest.raises(BlockingIOError):
+            parked.accept()
+
+
+@linux
+def test_a_parked_tcp_socket_answers_no_syn() -> None:
+    with parked_socket(unix=False) as parked, socket.socket() as caller:
+        caller.setblocking(False)
+        assert caller.connect_ex(parked.getsockname()) == errno.EINPROGRESS
+        assert not select.select([], [caller], [], 0.05)[1]
         with pytest.raises(BlockingIOError):
             parked.accept()
 
