@@ -285,7 +285,11 @@ def test_an_upstream_that_breaks_off_is_1011(play: Perform) -> None:
     play(scene, script)
 
 
-@pytest.mark.parametrize("bad", [frame(TEXT, b"\xff\xff"), frame(TEXT, b"hi", masked=False), frame(3, b"x")])
+@pytest.mark.parametrize(
+    "bad",
+    [frame(TEXT, b"\xff\xff"), frame(TEXT, b"hi", masked=False), frame(3, b"x")],
+    ids=["no UTF-8", "not masked", "unknown opcode"],
+)
 def test_bad_frames_of_a_caller_end_its_connection(play: Perform, bad: bytes) -> None:
     async def script(peer: Peer) -> None:
         server = await accept(peer)
