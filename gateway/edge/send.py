@@ -73,10 +73,10 @@ async def deliver(
         body.close()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return
-    await _stream(exchange, body, send, stream_max_s)
+    await _stream(exchange, body, send, stream_max_s, flush=status != 101)  # a WebSocket's empty piece is a message
 
 
-async def _stream(exchange: Exchange, body: Body, send: Send, max_s: float) -> None:
+async def _stream(exchange: Exchange, body: Body, send: Send, max_s: float, *, flush: bool) -> None:
     task = asyncio.current_task()
     assert task is not None, "requests run in tasks"
     exchange.on_slow(lambda _: task.cancel())
@@ -93,8 +93,8 @@ async def _stream(exchange: Exchange, body: Body, send: Send, max_s: float) -> N
         ends_with, max_s = "streams.token-expired", max(0.0, principal.expires - time.time())
     timer = asyncio.get_running_loop().call_later(min(max_s, MAX_TIMER_S), cut)
     try:
-        # Granian keeps a head back until something of the body was sent, be it nothing
-        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        if flush:  # Granian keeps a head back until something of the body was sent, be it nothing
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
         while piece := await body.read():
             if exchange.client_gone:  # after a disconnect `send` does nothing and says nothing, on both servers
                 raise CutOff
