@@ -60,7 +60,10 @@ POLICY_DECISIONS = Family(
 )
 IN_FLIGHT = Family("sluicegate_in_flight_requests", "gauge", "Requests being answered now.")
 UPSTREAM_EJECTIONS = Family(
-    "sluicegate_upstream_ejections_total", "counter", "Times a target was left out: calls failed.", ("upstream", "target")
+    "sluicegate_upstream_ejections_total",
+    "counter",
+    "Times a target was left out: calls failed.",
+    ("upstream", "target"),
 )
 LOG_DROPPED = Family("sluicegate_access_log_dropped_total", "counter", "Access log lines given up: the reader is slow.")
 
