@@ -36,6 +36,6 @@ def commit() -> str:
         ["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True
     ).stdout.strip()
     changed = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True
+        ["git", "status", "--porcelain", "--untracked-files=no"], cwd=folder, capture_output=True, text=True
     ).stdout.strip()
     return name + ("+" if changed else "")
