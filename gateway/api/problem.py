@@ -37,7 +37,7 @@ def problem(
 
 
 class PreparedProblem:
-    """A refusal that is given often: all but the request's id is written once. Saves 2 µs of problem()."""
+    """A refusal that is given often: all but the request's id is written once. 0.87 µs against 1.07 by problem()."""
 
     def __init__(self, status: int, code: str, detail: str, **members: object) -> None:
         self._status = status
