@@ -73,8 +73,8 @@ class Peer:
         """Send each piece in a write, and mostly in a segment, of its own."""
         for piece in pieces:
             if self._writer.is_closing():  # uvloop's transports raise RuntimeError for it
-            raise ConnectionResetError("the gateway has closed the connection")
-        self._writer.write(piece)
+                raise ConnectionResetError("the gateway has closed the connection")
+            self._writer.write(piece)
             await self._writer.drain()
             await asyncio.sleep(0)
 
