@@ -56,7 +56,7 @@ class Stage:
 
     @property
     def store(self):
-        return self.layer._store
+        return self.layer.store
 
 
 def reply(body=b"hello", status=200, **fields):
@@ -361,7 +361,7 @@ def test_stale_while_revalidate_serves_at_once_and_validates_once():
             assert status_of(answer) == "sluicegate; hit; ttl=-10"
             await a_turn()
         stage.gate.set()
-        await until(lambda: not stage.layer._background.tasks)
+        await until(lambda: not stage.layer._origin._background.tasks)
         assert len(stage.seen) == 2
         assert status_of(await stage.begin()) == "sluicegate; hit; ttl=60"
 
@@ -374,9 +374,9 @@ def test_a_background_validation_that_fails_changes_nothing():
         await stage.begin()
         stage.later(70)
         assert (await stage.begin()).body == b"hello"
-        await until(lambda: not stage.layer._background.tasks)
+        await until(lambda: not stage.layer._origin._background.tasks)
         assert (await stage.begin()).body == b"hello"
-        await until(lambda: not stage.layer._background.tasks)
+        await until(lambda: not stage.layer._origin._background.tasks)
 
     asyncio.run(scene())
 
@@ -410,7 +410,7 @@ def test_a_body_that_breaks_off_is_not_stored():
     with pytest.raises(UpstreamError):
         stage.ask()
     assert stage.store.pages == {}
-    assert stage.layer._flights.under_way == {}
+    assert stage.layer.flights.under_way == {}
 
 
 async def crowd(stage, size=5, **request):
@@ -452,7 +452,7 @@ def test_an_answer_that_cannot_be_stored_leaves_a_marker():
         assert stage.scope.counts()["collapsed"] == 4
         stage.later(MARKER_S)
         await asyncio.gather(*[asyncio.ensure_future(stage.begin()) for _ in range(2)])
-        assert stage.layer._flights.under_way == {}
+        assert stage.layer.flights.under_way == {}
 
     asyncio.run(scene())
 
@@ -485,7 +485,7 @@ def test_a_fault_is_everybodys():
         outcomes = await asyncio.gather(*await crowd(stage), return_exceptions=True)
         assert {type(one) for one in outcomes} == {UpstreamError}
         assert len(stage.seen) == 1
-        assert stage.layer._flights.under_way == {}
+        assert stage.layer.flights.under_way == {}
 
     asyncio.run(scene())
 

@@ -1,0 +1,45 @@
+"""Where a route's answers stand in the store: each caller's own, and what is for everybody. Knows freshness of nothing."""
+
+from __future__ import annotations
+
+from gateway.api.messages import Headers
+from policies.cache.asked import Asked
+from policies.cache.core import Stored
+from policies.cache.store import MOST_USES, MemoryStore
+
+
+class Shelf:
+    """`apart`: not even what is marked public is shared among callers with credentials."""
+
+    def __init__(self, store: MemoryStore, *, apart: bool) -> None:
+        self.store = store
+        self._pages = store.pages
+        self._apart = apart
+
+    def find(self, asked: Asked, headers: Headers) -> tuple[Stored | None, bool]:
+        """The stored answer that the request selects; and whether there are others of the same key."""
+        elsewhere = False
+        page = self._pages.get(asked.key)
+        if page is not None:
+            if page.uses < MOST_USES:
+                page.uses += 1
+            for stored in page.variants:
+                if stored.selector.selects(headers):
+                    return stored, True
+            elsewhere = True
+        if asked.owner and not self._apart:
+            page = self._pages.get(asked.public_key)
+            if page is not None:
+                for stored in page.variants:
+                    if stored.terms.public and stored.selector.selects(headers):
+                        page.uses = min(MOST_USES, page.uses + 1)
+                        return stored, True
+        return None, elsewhere
+
+    def put(self, asked: Asked, stored: Stored, replaced: Stored | None) -> bool:
+        public = stored.terms.public and not self._apart
+        return self.store.put(asked.public_key if public else asked.key, stored, replaced)
+
+    def forget(self, asked: Asked, stored: Stored) -> None:
+        self.store.drop(asked.key, stored)
+        self.store.drop(asked.public_key, stored)
