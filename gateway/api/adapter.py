@@ -9,15 +9,15 @@ from typing import Any, Protocol, TypeAlias
 
 from gateway.api.config import Block
 from gateway.api.exchange import Exchange
-from gateway.api.messages import Headers, Response
+from gateway.api.messages import Body, Headers, Response
 from gateway.api.policy import Complaint
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What a codec wants sent. `target` None keeps the route's (rewritten) path and query."""
+    """What an adapter wants sent. `target` None keeps the route's (rewritten) path and query; without a body, no content type."""
 
-    body: bytes
+    body: bytes | Body | None
     content_type: bytes
     method: str = "POST"
     target: bytes | None = None
@@ -47,17 +47,28 @@ class Codec(ABC):
         """The caller's answer. Raises BadReply: 502, the upstream's fault."""
 
 
-class Send(Protocol):
-    """Sends one request to the route's upstream through its resilience policies; returns the whole answer."""
+class Calls(Protocol):
+    """The route's upstream, as an adapter calls it. Both raise UpstreamError."""
 
-    def __call__(self, exchange: Exchange, encoded: Encoded) -> Awaitable[Reply]: ...
+    def whole(self, exchange: Exchange, encoded: Encoded) -> Awaitable[Reply]:
+        """The whole answer. Raises BadReply when it is longer than an adapter may hold."""
+        ...
+
+    def streamed(self, exchange: Exchange, encoded: Encoded) -> Awaitable[Response]:
+        """The answer as it arrives: whoever gets it reads its body to the end, or closes it."""
+        ...
 
 
 class CallAdapter(ABC):
-    """For what a codec cannot be: logins, several calls, other transports."""
+    """For what a codec cannot be: bodies that stream, several calls, callers who do not speak JSON."""
 
     @abstractmethod
-    async def call(self, exchange: Exchange, body: bytes, send: Send) -> Response: ...
+    async def call(self, exchange: Exchange, upstream: Calls) -> Response:
+        """The caller's answer. The body is the adapter's to read: whole by exchange.read_body(), or piece by piece."""
+
+    def present(self, exchange: Exchange, refusal: Response) -> Response:
+        """How the gateway's own refusals look to callers of this route, wherever in its chain they were made."""
+        return refusal
 
 
 BuiltAdapter: TypeAlias = Codec | CallAdapter

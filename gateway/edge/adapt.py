@@ -2,48 +2,76 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from gateway.api.adapter import CallAdapter, Codec, Encoded, Reply
-from gateway.api.errors import BadReply
-from gateway.api.exchange import Exchange
+from gateway.api.errors import BadReply, ClientGone
+from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Body, Headers, Response
+from gateway.api.off_loop import off_loop
+from gateway.api.problem import PROBLEM_JSON
+from gateway.edge import faults
 from gateway.edge.forward import Forward
-
-T = TypeVar("T")
 
 MAX_REPLY = 16 * 2**20  # octets of an answer that an adapter holds whole
 
 
 class Adapt:
-    """Calls an upstream through an adapter; above a size its work leaves the event loop."""
+    """Calls an upstream through an adapter; above a size a codec's work leaves the event loop."""
 
     def __init__(self, adapter: Codec | CallAdapter, forward: Forward) -> None:
         self._adapter = adapter
         self._forward = forward
 
     async def __call__(self, exchange: Exchange) -> Response:
-        body = await exchange.read_body()
         adapter = self._adapter
         if isinstance(adapter, CallAdapter):
-            return await adapter.call(exchange, body, self._send)
-        encoded = await _run(adapter.offload_bytes, len(body), partial(adapter.encode, exchange, body))
-        reply = await self._send(exchange, encoded)
-        return await _run(adapter.offload_bytes, len(reply.body), partial(adapter.decode, exchange, reply))
+            return await adapter.call(exchange, self)
+        body = await exchange.read_body()
+        if len(body) < adapter.offload_bytes:
+            encoded = adapter.encode(exchange, body)
+        else:
+            encoded = await off_loop(partial(adapter.encode, exchange, body))
+        reply = await self.whole(exchange, encoded)
+        if len(reply.body) < adapter.offload_bytes:
+            return adapter.decode(exchange, reply)
+        return await off_loop(partial(adapter.decode, exchange, reply))
 
-    async def _send(self, exchange: Exchange, encoded: Encoded) -> Reply:
+    async def whole(self, exchange: Exchange, encoded: Encoded) -> Reply:
+        response = await self.streamed(exchange, encoded)
+        return Reply(response.status, response.headers, await read_whole(response.body))
+
+    async def streamed(self, exchange: Exchange, encoded: Encoded) -> Response:
         own = {name for name, _ in encoded.headers}  # a caller's own SOAPAction must not stand beside the adapter's
         headers = Headers(
             field for field in exchange.request.headers if field[0] not in _OF_THE_BODY and field[0] not in own
         )
-        headers.add(b"content-type", encoded.content_type)
+        if encoded.body is not None:
+            headers.add(b"content-type", encoded.content_type)
         headers.extend(encoded.headers)
         target = encoded.target if encoded.target is not None else self._forward.target(exchange)
-        response = await self._forward.call(exchange, encoded.method, target, headers, encoded.body)
-        return Reply(response.status, response.headers, await _whole(response.body))
+        return await self._forward.call(exchange, encoded.method, target, headers, encoded.body)
+
+
+def presented(adapter: CallAdapter, proceed: Proceed) -> Proceed:
+    """The whole chain of a route whose callers do not speak problem+json: refusals as they know them."""
+
+    async def handle(exchange: Exchange) -> Response:
+        response: Response | None
+        try:
+            response = await proceed(exchange)
+        except ClientGone:
+            raise
+        except Exception as fault:
+            response = faults.answer(exchange, fault)
+            fault.__traceback__ = None  # as in gateway/edge/app.py
+            if response is None:
+                raise
+        if response.headers.get(b"content-type") == PROBLEM_JSON[1]:
+            return adapter.present(exchange, response)
+        return response
+
+    return handle
 
 
 # RFC 9110 §8.3 to §8.8, §12.5: they describe the caller's body, or ask for codings that the adapter cannot read
@@ -61,11 +89,8 @@ _OF_THE_BODY = frozenset(
 )
 
 
-async def _run(offload_bytes: int, size: int, work: Callable[[], T]) -> T:
-    return work() if size < offload_bytes else await asyncio.to_thread(work)
-
-
-async def _whole(body: bytes | Body) -> bytes:
+async def read_whole(body: bytes | Body) -> bytes:
+    """All of an answer's body. Raises BadReply when it is longer than an adapter holds."""
     if isinstance(body, bytes):
         return body
     pieces = []

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from gateway.api.adapter import AdapterScope, AdapterSpec
+from gateway.api.adapter import AdapterScope, AdapterSpec, BuiltAdapter, CallAdapter
 from gateway.api.exchange import Proceed
 from gateway.api.policy import Authenticator, PolicySpec, Slot
 from gateway.api.settings.upstream import UpstreamAuth
 from gateway.compile.chain import Chain, Step, authorization, fold
 from gateway.compile.plan import PolicyPlan, RoutePlan
-from gateway.edge.adapt import Adapt
+from gateway.edge.adapt import Adapt, presented
 from gateway.edge.affinity import of_balance
 from gateway.edge.forward import Forward
 from gateway.edge.respond import StaticResponse, unmatched
@@ -44,11 +45,23 @@ class RouteBuilder:
         self._world = world
         self._upstreams = upstreams
 
-    def route(self, plan: RoutePlan) -> tuple[LiveRoute, frozenset[str]]:
+    def adapters(self, plans: Mapping[str, RoutePlan]) -> dict[str, BuiltAdapter]:
+        """The adapters of routes, by route. A large WSDL takes a second: not on the event loop."""
+        return {
+            name: self._specs.adapters[plan.adapter.adapter].build(
+                plan.adapter.config, AdapterScope(plan.name, plan.config.upstream or "", _reader(plan.adapter.files))
+            )
+            for name, plan in plans.items()
+            if plan.adapter is not None
+        }
+
+    def route(self, plan: RoutePlan, adapter: BuiltAdapter | None = None) -> tuple[LiveRoute, frozenset[str]]:
         """The live route, and the names of the background work that it needs."""
         steps, needs = self._steps(plan.policies, plan.name, plan.config.upstream or "", self._safe(plan))
         require_all = plan.auth is not None and plan.auth[0] == "all"
-        chain = fold(steps, self._terminal(plan), require_all=require_all)
+        chain = fold(steps, self._terminal(plan, adapter), require_all=require_all)
+        if isinstance(adapter, CallAdapter):
+            chain = replace(chain, handle=presented(adapter, chain.handle))
         preflights = any(self._specs.policies[one.policy].answers_preflights for one in plan.policies)
         return self._live(plan.name, chain, preflights=preflights), frozenset(needs)
 
@@ -81,12 +94,11 @@ class RouteBuilder:
                     steps.append(Step(Slot.AUTHORIZE, plan.policy, authorization(one), scope.shadow))
         return steps, needs
 
-    def _terminal(self, plan: RoutePlan) -> Proceed:
+    def _terminal(self, plan: RoutePlan, adapter: BuiltAdapter | None) -> Proceed:
         config = plan.config
         if config.respond is not None:
             return StaticResponse(config.respond)
         assert config.upstream is not None, "check: a route has an upstream or responds itself"
-        spec = None if plan.adapter is None else self._specs.adapters[plan.adapter.adapter]
         called = self._world.upstreams.get(config.upstream)
         forward = Forward(
             self._caller(config.upstream, None if called is None else called.auth),
@@ -96,10 +108,7 @@ class RouteBuilder:
             affinity=None if called is None else of_balance(called.balance),
             send_deadline=called is not None and called.send_deadline,
         )
-        if spec is None or plan.adapter is None:
-            return forward
-        scope = AdapterScope(plan.name, config.upstream, _reader(plan.adapter.files))
-        return Adapt(spec.build(plan.adapter.config, scope), forward)
+        return forward if adapter is None else Adapt(adapter, forward)
 
     def _caller(self, name: str, auth: UpstreamAuth | None) -> Caller:
         upstream, resources = self._upstreams[name], self._resources

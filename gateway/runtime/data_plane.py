@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.api.off_loop import off_loop
 from gateway.api.settings.document import Settings
 from gateway.api.settings.upstream import UpstreamConfig
 from gateway.edge.app import Edge
@@ -158,8 +159,11 @@ class WorkerPlane:
         world = World(settings, delta.issuers, configs)
         builder = RouteBuilder(self._resources, self._specs, world, upstreams)
         bound = {name: one for name, one in self._bound.items() if name not in delta.gone_routes}
+        adapters = {}
+        if any(plan.adapter is not None for plan in delta.routes.values()):
+            adapters = await off_loop(lambda: builder.adapters(delta.routes))
         for name, plan in delta.routes.items():
-            route, needs = builder.route(plan)
+            route, needs = builder.route(plan, adapters.get(name))
             bound[name] = Bound(of_route(plan.config), route, needs)
             await slices.breathe()
         unmatched, unmatched_needs = builder.unmatched(delta.unmatched)

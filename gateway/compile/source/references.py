@@ -78,7 +78,8 @@ class References:
         self.files: dict[str, bytes | None] = {}  # digests by path; emptied by whoever wants to know those of one block
 
     def resolve(self, written: str) -> str:
-        return os.path.normpath(self._folder / os.path.expanduser(written))
+        """The absolute path, so that resolving it again, as adapters' files are, changes nothing."""
+        return os.path.abspath(self._folder / os.path.expanduser(written))
 
     def read(self, path: str) -> bytes:
         self.used[("file", path)] = self.files[path] = self._outside.state("file", path)

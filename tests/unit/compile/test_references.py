@@ -67,3 +67,13 @@ def test_what_was_used_is_remembered(references: References, tmp_path: Path) -> 
     references.interpolate("${env:HOST}${env:NONE:-x}${file:token}")
     assert set(references.used) == {("env", "HOST"), ("env", "NONE"), ("file", str(tmp_path / "token"))}
     assert references.used[("env", "NONE")] is None
+
+
+def test_a_resolved_path_resolves_to_itself_also_when_the_folder_was_named_relatively(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    references = References(Path("config"), Outside({}))
+    once = references.resolve("wsdl/orders.wsdl")
+    assert once == str(tmp_path / "config" / "wsdl" / "orders.wsdl")
+    assert references.resolve(once) == once

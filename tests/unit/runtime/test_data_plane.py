@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.api.adapter import AdapterScope, AdapterSpec, CallAdapter, Calls
+from gateway.api.config import Block
+from gateway.api.exchange import Exchange
+from gateway.api.messages import Headers, Response
 from gateway.compile import Compiler
 from gateway.compile.plan import Plan
-from gateway.compile.registry import installed
+from gateway.compile.registry import Registry, installed
 from gateway.edge.snapshot import LiveRoute, Snapshot
 from gateway.runtime.data_plane import WorkerPlane
 from gateway.runtime.delta import difference
@@ -157,3 +162,38 @@ def test_requests_are_counted_and_none_stays_in_flight(tmp_path: Path, path: str
         assert sum(value for value in counted.values() if isinstance(value, int)) == 1
 
     run(scene)
+
+
+class Nothing(Block):
+    """An adapter's block without fields."""
+
+
+def test_adapters_are_built_off_the_event_loop(tmp_path: Path) -> None:
+    built_in: list[threading.Thread] = []
+
+    class Deaf(CallAdapter):
+        async def call(self, exchange: Exchange, upstream: Calls) -> Response:
+            return Response(204, Headers())
+
+    def build(config: Nothing, scope: AdapterScope) -> Deaf:
+        built_in.append(threading.current_thread())
+        return Deaf()
+
+    registry = Registry(installed().policies, {"deaf": AdapterSpec("deaf", Nothing, build)})
+    route = "  - {name: deaf, match: {path: /deaf}, public: true, upstream: none, adapter: {deaf: {}}}\n"
+    (tmp_path / "gateway.yaml").write_text(BASE + route + 'upstreams: {none: {targets: ["http://127.0.0.1:9"]}}\n')
+    compiled = Compiler(tmp_path, registry=registry).compile()
+    assert compiled.plan is not None, compiled.errors
+    wanted = compiled.plan
+
+    async def scene() -> None:
+        plane = WorkerPlane(registry)
+        try:
+            plane.commit(await plane.prepare(difference(None, wanted)))
+            assert (await call(plane, "/deaf"))[0] == 204
+        finally:
+            await plane.close()
+
+    asyncio.run(scene())
+    assert built_in != [threading.main_thread()]
+    assert len(built_in) == 1
