@@ -11,7 +11,7 @@ from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Response
 from gateway.api.policy import Built, Layer, Level
 from gateway.api.ports import LocalStore, Scope
-from gateway.api.problem import PreparedProblem
+from gateway.api.problem import problem
 from policies.breaker.circuit import Circuit
 from policies.breaker.config import BreakerConfig
 from policies.breaker.core import Counted, Figures, Probe
@@ -73,12 +73,8 @@ class BreakerLayer(Layer):
         self._failing = self._counted.statuses
         self._clock = scope.clock.monotonic
         self._shadow = scope.shadow
-        self._open = PreparedProblem(
-            503,
-            "breaker.open",
-            f"The upstream '{scope.upstream}' fails at the moment and is not called.",
-            upstream=scope.upstream,
-        )
+        self._upstream = scope.upstream
+        self._detail = f"The upstream '{scope.upstream}' fails at the moment and is not called."
         self._allowed = scope.tally("allow")
         self._refused = scope.tally("refuse")
 
@@ -90,7 +86,8 @@ class BreakerLayer(Layer):
             if isinstance(decision, float):
                 self._refused.value += 1
                 if not self._shadow:
-                    return self._open.answer(exchange, (b"retry-after", b"%d" % max(1, ceil(decision))))
+                    wait = (b"retry-after", b"%d" % max(1, ceil(decision)))
+                    return problem(exchange, 503, "breaker.open", self._detail, (wait,), upstream=self._upstream)
                 exchange.note("shadow:breaker.open")
                 return await proceed(exchange)
             admitted = decision

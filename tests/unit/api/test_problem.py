@@ -1,23 +1,28 @@
-"""Refusals: what is prepared is what would have been written anew."""
+"""Refusals as callers and the access log see them."""
 
-from gateway.api.problem import PreparedProblem, problem
+import orjson
+
+from gateway.api.problem import problem
 from gateway.testing.exchange import FakeSnapshot, make_exchange
 
-RETRY = (b"retry-after", b"7")
 
-
-def test_a_prepared_refusal_is_the_same_for_every_request_and_prefix():
-    members = {"upstream": "request-id"}
-    prepared = PreparedProblem(503, "breaker.open", "It fails.", **members)
-    for prefix, request_id in (
-        ("urn:a:", "one"),
-        ("urn:a:", "two"),
-        ('https://b/"request_id":"', "three"),
-        ("urn:a:", "one"),
-    ):
-        exchange, other = make_exchange(), make_exchange()
-        exchange.snapshot = other.snapshot = FakeSnapshot(problem_prefix=prefix)
-        exchange.request_id = other.request_id = request_id
-        answer = prepared.answer(exchange, RETRY)
-        assert answer == problem(other, 503, "breaker.open", "It fails.", (RETRY,), **members)
-        assert exchange.codes == other.codes == ["breaker.open"]
+def test_a_refusal_says_what_and_for_which_request_and_is_kept_by_no_cache():
+    exchange = make_exchange()
+    exchange.snapshot = FakeSnapshot(problem_prefix="https://errors.example/")
+    answer = problem(exchange, 503, "breaker.open", "It fails.", ((b"retry-after", b"7"),), upstream="orders")
+    assert answer.status == 503
+    assert answer.headers == [
+        (b"content-type", b"application/problem+json"),
+        (b"cache-control", b"no-store"),
+        (b"retry-after", b"7"),
+    ]
+    assert orjson.loads(answer.body) == {
+        "type": "https://errors.example/breaker.open",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "It fails.",
+        "code": "breaker.open",
+        "request_id": exchange.request_id,
+        "upstream": "orders",
+    }
+    assert exchange.codes == ["breaker.open"]
