@@ -6,6 +6,14 @@ from adapters.fixed_width.adapter import build, check, files
 from adapters.fixed_width.config import FixedWidthConfig
 from gateway.api.adapter import AdapterSpec
 
-ADAPTER = AdapterSpec(name="fixed_width", config=FixedWidthConfig, build=build, check=check, files=files)
+ADAPTER = AdapterSpec(
+    name="fixed_width",
+    config=FixedWidthConfig,
+    build=build,
+    check=check,
+    files=files,
+    messages=True,
+    correlates=lambda config: config.correlation is not None,
+)
 
 __all__ = ["ADAPTER"]

@@ -11,6 +11,7 @@ from adapters.fixed_width.codec.jsontext import dumps, loads
 from adapters.fixed_width.codec.plan.literals import discriminator_value
 from adapters.fixed_width.codec.records import RecordCodec
 from adapters.fixed_width.config import FixedWidthConfig, RecordBlock
+from adapters.fixed_width.correlation import Correlator
 from adapters.fixed_width.errors import CopybookError, RecordError
 from adapters.fixed_width.mapping import Assignment, assign, blame, compile_assignment
 from adapters.fixed_width.reading import read_layout, with_layout
@@ -52,10 +53,16 @@ def check(config: FixedWidthConfig, scope: AdapterScope) -> Iterator[Complaint]:
                     _return_code(codec, field, value)
             except (CopybookError, PlaceholderError) as exc:
                 yield Complaint((side, "values" if side == "request" else "errors", field), str(exc))
-    if config.correlation is not None:
-        yield Complaint(("correlation",), "correlation goes with tcp:// targets, which this version does not reach")
     if sound and config.request.values is not None and config.bulk:
         yield Complaint(("request", "values"), "values fill one record, and bulk takes many")
+    if sound and config.correlation is not None:
+        if config.bulk:
+            yield Complaint(("correlation",), "correlation is about one record, and bulk takes many")
+            return
+        try:
+            _correlator(config, *(record_codec(config, side, scope.read_file) for side in ("request", "response")))
+        except CopybookError as exc:
+            yield Complaint(("correlation",), str(exc))
 
 
 def _blamed(block: RecordBlock, exc: Exception) -> str:
@@ -100,6 +107,7 @@ class FixedWidthCodec(Codec):
         self._bulk = config.bulk
         self._request = record_codec(config, "request", read_file)
         self._response = record_codec(config, "response", read_file)
+        self._correlator = _correlator(config, self._request, self._response)
         self._assignments: tuple[Assignment, ...] | None = None
         if config.request.values is not None:
             self._assignments = tuple(
@@ -115,6 +123,9 @@ class FixedWidthCodec(Codec):
         if self._bulk:
             return self._encode_lines(exchange, body)
         value = self._value(exchange, body)
+        correlator = self._correlator
+        if correlator is not None:
+            value = correlator.fill(value)
         try:
             (record,) = self._request.write([value])
         except RecordError as exc:
@@ -122,7 +133,7 @@ class FixedWidthCodec(Codec):
                 detail, pointer = blame(self._assignments, exc)
                 raise Unmappable(detail, pointer=pointer) from exc
             raise Unmappable(_detail(exc), pointer=exc.pointer) from exc
-        return Encoded(record, _OCTETS)
+        return Encoded(record, _OCTETS, correlation=None if correlator is None else correlator.of(record))
 
     def _value(self, exchange: Exchange, body: bytes) -> Any:
         """The record's value: by `values`, by parameters where there is no body, or the body itself."""
@@ -182,6 +193,11 @@ class FixedWidthCodec(Codec):
         except RecordError as exc:
             raise BadReply(exc.reason, where=f"{exc.field or 'record'} at offset {exc.offset}") from exc
         return Response(200, Headers([(b"content-type", b"application/json")]), dumps(value))
+
+
+def _correlator(config: FixedWidthConfig, request: RecordCodec, response: RecordCodec) -> Correlator | None:
+    fields = config.correlation
+    return None if fields is None else Correlator(request, response, (fields.request, fields.response))
 
 
 ReturnCode = tuple[str, Callable[[bytes], Any], dict[object, tuple[str, int]]]

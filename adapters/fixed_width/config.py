@@ -135,12 +135,12 @@ class ResponseBlock(RecordBlock):
 
 
 class Correlation(Block):
-    """Fields by which answers are matched to calls on a shared connection."""
+    """Fields by which answers are matched to calls on a shared connection. Both have the same picture and usage."""
 
     request: str
-    """The field of the request."""
+    """The field of the request. It is filled in, with a value that no call under way has, where neither `values` nor the caller gives one."""
     response: str
-    """The field of the answer."""
+    """The field of the answer, in which the upstream repeats it."""
 
 
 class FixedWidthConfig(Block):
@@ -157,4 +157,4 @@ class FixedWidthConfig(Block):
     unknown: Literal["reject", "drop"] = "reject"
     """Members that the layout does not have: 422, or left out."""
     correlation: Correlation | None = None
-    """For tcp:// targets."""
+    """For tcp:// and tls:// targets: calls share connections, and answers may come in any order. One call a connection when left out."""

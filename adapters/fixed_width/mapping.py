@@ -36,7 +36,7 @@ class Assignment:
 
 def compile_assignment(codec: RecordCodec, field: str, value: object) -> Assignment:
     """Raises CopybookError for a field that is not there, PlaceholderError for what is no template."""
-    keys = _keys(codec, field)
+    keys = keys_to(codec, field)
     if isinstance(value, str):
         template = compile_template(value, ROOTS)
         constant = template.constant
@@ -53,7 +53,7 @@ def _exact(value: object) -> object:
     return [_exact(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _keys(codec: RecordCodec, field: str) -> tuple[str, ...]:
+def keys_to(codec: RecordCodec, field: str) -> tuple[str, ...]:
     """Where `field` (a COBOL name, dotted where it is not the only one) is in the value."""
     wanted = field.upper().split(".")
     found = [

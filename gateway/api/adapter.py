@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from gateway.api.config import Block
 from gateway.api.exchange import Exchange
-from gateway.api.messages import Body, Headers, Response
+from gateway.api.messages import Body, Correlation, Headers, Response
 from gateway.api.policy import Complaint
 
 
@@ -22,6 +22,7 @@ class Encoded:
     method: str = "POST"
     target: bytes | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    correlation: Correlation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +98,5 @@ class AdapterSpec:
     check: Callable[[Any, AdapterScope], Iterable[Complaint]] = lambda config, scope: ()
     safe: Callable[[Any], bool] = lambda config: bool(getattr(config, "safe", False))
     files: Callable[[Any], Iterable[str]] = lambda config: ()  # what --watch and fingerprints must cover
+    messages: bool = False  # what it encodes is whole by itself, so it may go over tcp:// or into a file as well
+    correlates: Callable[[Any], bool] = lambda config: False  # its calls share tcp:// connections

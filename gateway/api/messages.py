@@ -91,10 +91,30 @@ class Response:
     body: bytes | Body = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """How an answer on a shared connection is known to be a call's: `key` stands in it at `offset`."""
+
+    key: bytes
+    offset: int
+
+    @property
+    def length(self) -> int:
+        return len(self.key)
+
+
 Abort = Callable[[Exception], object]
 """Ends an upstream call with a fault of the caller's choosing; does nothing when the call has ended."""
 
 OnSlow = Callable[[Abort], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FileNames:
+    """`written` is the name of the file to write, `answers` a pattern for its answer; None: none is waited for."""
+
+    written: str
+    answers: str | None
 
 
 @dataclass(slots=True)
@@ -115,6 +135,10 @@ class UpstreamRequest:
     """Targets of earlier tries: the upstream client prefers others, and adds each that it calls."""
     affinity: bytes | None = None
     """Calls with the same value go to the same target, where the upstream balances by hash; None: to any."""
+    correlation: Correlation | None = None
+    """Where messages are sent, not HTTP: calls with one share connections; None: each has one to itself."""
+    file: FileNames | None = None
+    """Where files are dropped: how they are called."""
 
 
 def content_length(headers: Iterable[Field]) -> int | None:

@@ -33,7 +33,7 @@ def _redis(value: object) -> bool:
 
 def _target(value: object) -> bool:
     url = value.get("url") if isinstance(value, Mapping) else value
-    return isinstance(url, str) and url.startswith(("tcp://", "tls://", "file://"))
+    return isinstance(url, str) and url.startswith("file://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,8 @@ _TABLE = (
     _Missing("settings", ("streams", "reload_grace"), "reload_grace", _other_than("5m")),
     _Missing("settings", ("stores", "*"), "a store other than memory", _store),
     _Missing("settings", ("store",), "a store other than memory", _store),
-    _Missing("upstreams", ("targets", "*"), "a target other than http:// and https://", _target),
+    _Missing("upstreams", ("targets", "*"), "a file:// target", _target),
     _Missing("upstreams", ("ratelimit_headers",), "passing the upstream's RateLimit fields", _other_than("replace")),
-    _Missing("upstreams", ("framing",), "framing"),
     _Missing("upstreams", ("drop",), "drop"),
     _Missing("policies.idempotency", ("canonical_json",), "canonical_json", _other_than(False)),
     _Missing("policies.idempotency", ("encrypt",), "encrypt"),

@@ -63,7 +63,7 @@ def calls(places: Places) -> Iterator[Call]:
     yield Call("200: a machine with an API key", f"{curl} -H 'X-API-Key: {places.api_key}' {at}/warehouse/orders")
     yield Call("200: JSON from a SOAP service", f"{curl} {bearer('acme')} {at}/stock/penstock")
     yield Call("404: its fault, as a problem", f"{curl} {bearer('acme')} {at}/stock/unicorn")
-    yield Call("200: JSON from EBCDIC records of a mainframe", f"{curl} {bearer('acme')} {at}/customers/42")
+    yield Call("200: JSON from EBCDIC records of a mainframe, over TCP", f"{curl} {bearer('acme')} {at}/customers/42")
     yield Call("404: its return code, as a problem", f"{curl} {bearer('acme')} {at}/customers/7")
     yield Call("422: what does not fit the record", f"{curl} {bearer('acme')} {at}/customers/none")
     yield Call("404: no route answers here", f"{curl} {at}/nothing/here")

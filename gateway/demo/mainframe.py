@@ -1,14 +1,14 @@
-"""A mainframe of sorts for the demo: EBCDIC records in and out over HTTP, as copybooks/inquiry.cpy and customer.cpy say."""
+"""A mainframe of sorts for the demo: EBCDIC records over TCP, each behind LLZZ, as copybooks/inquiry.cpy and customer.cpy say."""
 
 from __future__ import annotations
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 CODEPAGE = "cp037"
 INQUIRY_BYTES = 16
+LLZZ = 4
 CUSTOMERS = {
     "00000042": ("Waterschap Rijnland", 2_500_000, ("WR-00017", "WR-00018")),
     "00000043": ("Polder Bau GmbH", -12_50, ()),
@@ -16,9 +16,40 @@ CUSTOMERS = {
 FOUND, NOT_FOUND, BAD_RECORD = "00", "04", "12"
 
 
-async def _answer(request: Request) -> Response:
-    body = await request.body()
-    return Response(reply(body), media_type="application/octet-stream")
+@asynccontextmanager
+async def served() -> AsyncIterator[str]:
+    """Answers on a free port of 127.0.0.1; its URL."""
+    talking: set[asyncio.Task[None]] = set()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a server's connections have tasks"
+        talking.add(task)
+        try:
+            await _talk(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the other side, or the demo, has ended
+        finally:
+            talking.discard(task)
+            writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in list(talking):
+            task.cancel()
+        await asyncio.gather(*talking, return_exceptions=True)
+
+
+async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One message after the other: LL, which counts itself and ZZ, then ZZ, then the record."""
+    while True:
+        length = int.from_bytes((await reader.readexactly(LLZZ))[:2], "big")
+        record = reply(await reader.readexactly(max(0, length - LLZZ)))
+        writer.write((len(record) + LLZZ).to_bytes(2, "big") + b"\0\0" + record)
+        await writer.drain()
 
 
 def reply(inquiry: bytes) -> bytes:
@@ -37,6 +68,3 @@ def _customer(code: str, number: str, name: str, cents: int, contracts: tuple[st
     head = f"{code}{number}{name:24}".encode(CODEPAGE)
     tail = f"{len(contracts):02d}{''.join(f'{one:8}' for one in contracts)}".encode(CODEPAGE)
     return head + packed + tail
-
-
-app = Starlette(routes=[Route("/{path:path}", _answer, methods=["POST"])])

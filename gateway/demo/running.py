@@ -61,10 +61,11 @@ class Demo:
             await stack.enter_async_context(_served(issuer.app, listener))
             api_key = secrets.token_urlsafe(24)
             values = {"ISSUER": issuer.url, "KEY_SHA256": sha256(api_key.encode()).hexdigest()}
-            for name, app in (("ORDERS", DemoOrders().app), ("STOCK", stock.app), ("MAINFRAME", mainframe.app)):
+            for name, app in (("ORDERS", DemoOrders().app), ("STOCK", stock.app)):
                 listener = listen_tcp("127.0.0.1", 0)
                 await stack.enter_async_context(_served(app, listener))
                 values[name] = listener.url
+            values["MAINFRAME"] = await stack.enter_async_context(mainframe.served())
             config = folder / "config"
             _write(files("gateway.demo").joinpath("config"), config, values)
             compile_ = Compiler(config).compile

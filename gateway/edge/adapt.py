@@ -50,7 +50,7 @@ class Adapt:
             headers.add(b"content-type", encoded.content_type)
         headers.extend(encoded.headers)
         target = encoded.target if encoded.target is not None else self._forward.target(exchange)
-        return await self._forward.call(exchange, encoded.method, target, headers, encoded.body)
+        return await self._forward.call(exchange, encoded.method, target, headers, encoded.body, encoded.correlation)
 
 
 def presented(adapter: CallAdapter, proceed: Proceed) -> Proceed:

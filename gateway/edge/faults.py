@@ -24,7 +24,7 @@ _ENDING = frozenset(("request.framing", "request.body-timeout", "request.connect
 _UPSTREAM = {
     Cause.UNREACHABLE: (502, "upstream.unreachable", "could not be reached"),
     Cause.RESET: (502, "upstream.reset", "closed the connection before its answer was whole"),
-    Cause.PROTOCOL: (502, "upstream.protocol", "gave an answer that is not valid HTTP"),
+    Cause.PROTOCOL: (502, "upstream.protocol", "gave an answer that breaks its protocol"),
     Cause.TIMEOUT: (504, "upstream.timeout", "did not answer in time"),
     Cause.OVERLOAD: (503, "upstream.overload", "has no free connection or healthy target at the moment"),
 }

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 
 from gateway.api.errors import UpstreamError
 from gateway.api.exchange import Exchange
-from gateway.api.messages import Body, Headers, Response, UpstreamRequest
+from gateway.api.messages import Body, Correlation, Headers, Response, UpstreamRequest
 from gateway.edge.affinity import Affinity
 from gateway.edge.websocket import HANDSHAKE, WebSocket
 from gateway.routing.rewrite import PathOf
@@ -57,11 +57,19 @@ class Forward:
         return path + b"?" + request.query if request.query else path
 
     async def call(
-        self, exchange: Exchange, method: str, target: bytes, headers: Headers, body: Body | bytes | None
+        self,
+        exchange: Exchange,
+        method: str,
+        target: bytes,
+        headers: Headers,
+        body: Body | bytes | None,
+        correlation: Correlation | None = None,
     ) -> Response:
         """One upstream call of this exchange. Raises UpstreamError."""
         request = exchange.request
         outgoing = self._outgoing(exchange, method, target, headers, body)
+        if correlation is not None:
+            outgoing.correlation = correlation
         started = self._clock()
         exchange.upstream = self._name
         deadline = min(exchange.deadline, started + exchange.attempt_s)

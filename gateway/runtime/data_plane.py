@@ -37,6 +37,7 @@ from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.metrics import LOG_DROPPED, UPSTREAM_EJECTIONS, Family, Report
 from gateway.upstream.client import Prepared as PreparedUpstream
 from gateway.upstream.client import Upstream
+from gateway.upstream.kinds import kind_of
 from gateway.upstream.sweep import Sweep
 
 log = logging.getLogger("sluicegate.runtime")
@@ -149,10 +150,16 @@ class WorkerPlane:
         settings = delta.settings
         self._resources.secret = delta.secret or self._resources.secret
         proxy = ProxyRules(settings.proxy.trusted, settings.proxy.header, settings.proxy.client_cert_header)
-        upstreams = {name: one for name, one in self._upstreams.items() if name not in delta.gone_upstreams}
+        upstreams = {
+            name: one
+            for name, one in self._upstreams.items()
+            if name not in delta.gone_upstreams
+            and (name not in delta.upstreams or type(one) is kind_of(delta.upstreams[name].config))
+        }
         fresh = frozenset(delta.upstreams.keys() - upstreams.keys())
         for name in fresh:
-            upstreams[name] = Upstream(name, delta.upstreams[name].config, self._upstream_sweep, workers=delta.workers)
+            kind = kind_of(delta.upstreams[name].config)
+            upstreams[name] = kind(name, delta.upstreams[name].config, self._upstream_sweep, workers=delta.workers)
             await slices.breathe()
         configs = {name: config for name, config in self._configs.items() if name not in delta.gone_upstreams}
         configs.update((name, plan.config) for name, plan in delta.upstreams.items())
@@ -215,7 +222,7 @@ class WorkerPlane:
         assert isinstance(prepared, Prepared), "what prepare() gave"
         old, cell = self._cell.current, self._cell
         loop = asyncio.get_running_loop()
-        gone = [one for name, one in self._upstreams.items() if name not in prepared.upstreams]
+        gone = [one for name, one in self._upstreams.items() if prepared.upstreams.get(name) is not one]
         for name, parameters in prepared.reconfigured.items():
             prepared.upstreams[name].apply(parameters)
         self._bound, self._upstreams, self._settings = prepared.bound, prepared.upstreams, prepared.settings

@@ -27,6 +27,7 @@ from gateway.upstream.wire import write_head
 
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))  # RFC 9110 §9.2.2
 _ANTICIPATES_CONTENT = frozenset(("POST", "PUT", "PATCH"))  # RFC 9110 §8.6: an empty body of these has a length
+ENCRYPTED = ("https", "tls")
 _CHUNKED = b"transfer-encoding: chunked\r\n"
 
 
@@ -66,7 +67,7 @@ class Upstream:
         for target in config.targets:
             parts = urlsplit(target.url)
             host = parts.hostname or ""
-            encrypted = parts.scheme == "https"
+            encrypted = parts.scheme in ENCRYPTED
             port = parts.port or (443 if encrypted else 80)
             settings = PoolSettings(
                 connections=max(1, -(-config.connections.max // workers)),
@@ -79,6 +80,7 @@ class Upstream:
                 idle_body_s=config.timeout.idle,
                 dns_refresh_s=config.dns.refresh,
                 http2=config.protocol == "http2",
+                framing=config.framing,
             )
             targets[target.url] = (host, port, settings)
         return Prepared(targets, config, context_of, workers)
@@ -248,7 +250,8 @@ class Upstream:
 
     def _context(self, config: UpstreamConfig) -> tuple[object, ssl.SSLContext] | None:
         """The TLS context with what it was made of: the same while the configuration and its files' contents are."""
-        hosts = [urlsplit(target.url).hostname or "" for target in config.targets if target.url.startswith("https:")]
+        targets = [urlsplit(target.url) for target in config.targets]
+        hosts = [target.hostname or "" for target in targets if target.scheme in ENCRYPTED]
         if not hosts:
             return None
         names = {config.tls.server_name or host for host in hosts}
@@ -256,12 +259,14 @@ class Upstream:
         identity = (
             config.tls,
             config.protocol,
+            config.framing is None,
             names,
             tuple(Path(file).read_bytes() for file in files if file is not None),
         )
         if self._context_of is not None and self._context_of[0] == identity:
             return self._context_of
-        return identity, client_context(config.tls, names, "h2" if config.protocol == "http2" else "http/1.1")
+        alpn = None if config.framing else "h2" if config.protocol == "http2" else "http/1.1"
+        return identity, client_context(config.tls, names, alpn)
 
 
 async def _stream(connection: Connection, body: Body, left: int | None, *, chunked: bool) -> None:

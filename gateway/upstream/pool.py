@@ -6,11 +6,11 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import takewhile
 from typing import TypeVar
 
 from gateway.api.errors import Cause, UpstreamError
+from gateway.api.settings.upstream import Framing
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Tls, dial
 from gateway.upstream.http2_sessions import NoRoom, Sessions
@@ -39,6 +39,8 @@ class PoolSettings:
     idle_body_s: float
     dns_refresh_s: float
     http2: bool = False
+    framing: Framing | None = None
+    """How messages are told apart where the target does not speak HTTP."""
 
 
 class Pool:
@@ -99,6 +101,7 @@ class Pool:
         self.host = settings.host
         self.first_byte_s = settings.first_byte_s
         self.idle_body_s = settings.idle_body_s
+        self.idle_s = settings.idle_s
 
     @property
     def load(self) -> int:
@@ -261,9 +264,8 @@ class Pool:
                 most = settings.connections
                 connection = await self._sessions.open(most, settings.tls, settings.connect_s, self._dialed)
             else:
-                made = partial(Connection, self)
                 connection = await dial(
-                    self.upstream, self._resolver, settings.tls, settings.connect_s, self._dialed, made
+                    self.upstream, self._resolver, settings.tls, settings.connect_s, self._dialed, self._connection
                 )
         except NoRoom:  # the upstream allows fewer streams than it might have: wait for one to end
             self._open -= 1
@@ -292,6 +294,9 @@ class Pool:
             waiter.connection.set_result(connection)
         else:
             self.release(connection)
+
+    def _connection(self, address: Address) -> Connection:
+        return Connection(self, address)
 
     def _keep_house(self, now: float) -> bool:
         """Close what was idle for too long, and what leads to an address that DNS no longer gives."""

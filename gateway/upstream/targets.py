@@ -19,6 +19,7 @@ from gateway.upstream.pool import Pool, PoolSettings
 from gateway.upstream.resolve import Resolver
 from gateway.upstream.rotation import Rotation
 from gateway.upstream.sweep import Sweep
+from gateway.upstream.tcp.pool import MessagePool
 
 log = logging.getLogger("sluicegate.upstream")
 
@@ -50,7 +51,8 @@ class Targets:
             pool = self.pools.get(url)
             if pool is None or pool.http2 is not settings.http2:
                 resolver = Resolver(host, port, settings.dns_refresh_s)
-                pool = Pool(self.upstream, url, resolver, settings, self._sweep, self._failed)
+                kind = Pool if settings.framing is None else MessagePool
+                pool = kind(self.upstream, url, resolver, settings, self._sweep, self._failed)
             else:
                 pool.reconfigure(settings)
             pools[url] = pool

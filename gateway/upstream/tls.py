@@ -8,14 +8,15 @@ from collections.abc import Iterable
 from gateway.api.settings.upstream import UpstreamTls
 
 
-def client_context(config: UpstreamTls, names: Iterable[str], alpn: str = "http/1.1") -> ssl.SSLContext:
+def client_context(config: UpstreamTls, names: Iterable[str], alpn: str | None = "http/1.1") -> ssl.SSLContext:
     """Verifies chain and name unless `verify` is false.
 
     Raises OSError (ssl.SSLError too) when a file is of no use, ValueError when TLS cannot ask for one of `names`.
     """
     context = ssl.create_default_context(cafile=config.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols([alpn])
+    if alpn is not None:
+        context.set_alpn_protocols([alpn])
     if config.cert is not None:
         context.load_cert_chain(config.cert, config.key)
     if not config.verify:

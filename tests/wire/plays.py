@@ -277,19 +277,24 @@ def perform(
     upstream: Mapping[str, Any] | None = None,
     routes: list[dict[str, Any]] | None = None,
     tls: ssl.SSLContext | None = None,
+    scheme: str | None = None,
     **document: Any,
 ) -> None:
-    """Play `scene` on `server`. `upstream`, `listen` and `document` are added to a configuration of one route to all."""
+    """Play `scene` on `server`. `upstream`, `listen` and `document` are added to a configuration of one route to all.
+
+    `scheme` is for an upstream that speaks something else than HTTP.
+    """
 
     async def run(folder: Path) -> None:
         async with ScriptedUpstream(*(scripts or (answering(ok()),)), tls=tls) as scripted:
+            target = f"{scheme}://127.0.0.1:{scripted.port}" if scheme else scripted.url
             plan = plan_of(
                 folder,
                 {
                     "version": 1,
                     "listen": {"host": "127.0.0.1", "port": 0, **(listen or {})},
                     "log": {"access": "access.log"},
-                    "upstreams": {"orders": {"targets": [scripted.url], **(upstream or {})}},
+                    "upstreams": {"orders": {"targets": [target], **(upstream or {})}},
                     "routes": routes or [TO_ALL],
                     **document,
                 },

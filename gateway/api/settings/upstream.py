@@ -11,7 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.api.config import Block, Duration, FilePath, SecretField, Share, off_or, shorthand
 
-SCHEMES = ("http", "https", "tcp", "tls", "file")
+Kind = Literal["http", "tcp", "file"]
+_KINDS: Mapping[str, Kind] = {"http": "http", "https": "http", "tcp": "tcp", "tls": "tcp", "file": "file"}
+SCHEMES = tuple(_KINDS)
 
 
 def _target_url(url: str) -> str:
@@ -185,10 +187,10 @@ class Framing(Block):
     """Order of the length's octets."""
     counts_itself: bool = False
     """Whether the length counts its own octets."""
-    extra: int = 0
-    """Octets that the length counts beyond the message."""
-    delimiter: Annotated[str, Field(min_length=1)] | None = None
-    """What ends each message."""
+    extra: Annotated[int, Field(ge=0, le=64)] = 0
+    """Octets that the length counts beyond the message: zeros between the two, as the ZZ of IMS Connect's LLZZ."""
+    delimiter: Annotated[str, Field(pattern="^[\\x00-\\xff]+$")] | None = None
+    """What ends each message; each character is one octet, so `"\\x15"` is EBCDIC's NL."""
     length: Annotated[int, Field(ge=1)] | None = None
     """Octets of every message."""
 
@@ -196,6 +198,8 @@ class Framing(Block):
     def _one(self) -> Framing:
         if sum(each is not None for each in (self.length_prefix, self.delimiter, self.length)) != 1:
             raise ValueError("name exactly one of length_prefix, delimiter, length")
+        if self.length_prefix is None and (self.extra or self.counts_itself):
+            raise ValueError("extra and counts_itself belong to length_prefix")
         return self
 
 
@@ -257,10 +261,30 @@ class UpstreamConfig(Block):
     policies: Mapping[str, Any] = Field(default_factory=dict)
     """breaker, retry, bulkhead, timeout: for all routes that use this upstream, sharing their state."""
 
+    @property
+    def kind(self) -> Kind:
+        """What is spoken to its targets: HTTP, messages over TCP, or files in a folder."""
+        return _KINDS[urlsplit(self.targets[0].url).scheme]
+
     @model_validator(mode="after")
     def _one_kind_of_target(self) -> UpstreamConfig:
         schemes = {urlsplit(target.url).scheme for target in self.targets}
-        kinds = {"http": "http", "https": "http", "tcp": "tcp", "tls": "tcp", "file": "file"}
-        if len({kinds[scheme] for scheme in schemes}) > 1:
+        if len({_KINDS[scheme] for scheme in schemes}) > 1:
             raise ValueError(f"targets of one upstream are of one kind; here are {', '.join(sorted(schemes))}")
+        kind = self.kind
+        if kind == "tcp" and self.framing is None:
+            raise ValueError("tcp:// and tls:// targets need `framing`, which says where a message ends")
+        if kind == "file" and self.drop is None:
+            raise ValueError("file:// targets need `drop`, which says how files are named")
+        for word, there, where in (
+            ("framing", self.framing is not None and kind != "tcp", "tcp:// and tls:// targets"),
+            ("drop", self.drop is not None and kind != "file", "file:// targets"),
+            ("protocol: http2", self.protocol == "http2" and kind != "http", "http:// and https:// targets"),
+            ("auth", self.auth is not None and kind != "http", "http:// and https:// targets"),
+            ("health", self.health is not None and kind == "file", "targets that are connected to"),
+        ):
+            if there:
+                raise ValueError(f"{word} is for {where}")
+        if kind == "tcp" and self.health is not None and not self.health.tcp:
+            raise ValueError("a path cannot be asked of tcp:// and tls:// targets; write `health: {tcp: true}`")
         return self

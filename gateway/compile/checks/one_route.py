@@ -26,6 +26,17 @@ def check_target(world: World, route: RouteUnit, config: RouteConfig, remarks: R
     if config.upstream is not None and config.upstream not in world.upstreams:
         what = f"there is no upstream '{config.upstream}'{suggestion(config.upstream, world.upstreams)}"
         remarks.add((*keys, "upstream"), what)
+    called = world.upstreams.get(config.upstream or "")
+    kind = "http" if called is None or called.block.config is None else called.block.config.kind
+    spec = None if route.adapter is None else world.registry.adapters[route.adapter.adapter]
+    if kind != "http" and (not route.wants_adapter or (spec is not None and not spec.messages)):
+        able = [name for name, one in world.registry.adapters.items() if one.messages]
+        scheme = "tcp:// and tls://" if kind == "tcp" else "file://"
+        what = f"{scheme} targets carry no HTTP; the route needs an adapter that makes whole messages ({listed(able)})"
+        remarks.add((*keys, "upstream"), what)
+    if kind != "tcp" and spec is not None and route.adapter is not None and spec.correlates(route.adapter.config):
+        what = "correlation is for tcp:// and tls:// targets, where calls share connections"
+        remarks.add((*keys, "adapter", spec.name, "correlation"), what, at_key=True)
     if route.wants_adapter and config.rewrite is not None:
         remarks.add((*keys, "rewrite"), "an adapter writes the upstream's path itself", "warning", at_key=True)
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.api.messages import Body, Headers, OnSlow, Response, UpstreamRequest
+from gateway.api.messages import Body, Correlation, Headers, OnSlow, Response, UpstreamRequest
 from gateway.api.settings.upstream import UpstreamConfig
 from gateway.upstream import Sweep, Upstream
+from gateway.upstream.kinds import kind_of
 
 PATIENCE_S = 20.0
 
@@ -34,9 +35,10 @@ class Caller:
         replayable: bool = False,
         on_slow: OnSlow | None = None,
         fields: tuple[tuple[bytes, bytes], ...] = (),
+        correlation: Correlation | None = None,
     ) -> Response:
         headers = Headers([(b"host", b"caller.example"), *fields])
-        request = UpstreamRequest(method, target, headers, body, on_slow)
+        request = UpstreamRequest(method, target, headers, body, on_slow, correlation=correlation)
         deadline = asyncio.get_running_loop().time() + within_s
         return await self.upstream.send(request, deadline, replayable=replayable)
 
@@ -79,7 +81,7 @@ def caller_of() -> Callable[..., Caller]:
     def make(*urls: str, **config: Any) -> Caller:
         sweep = Sweep(asyncio.get_running_loop())
         model = UpstreamConfig.model_validate({"targets": list(urls), **config})
-        return Caller(Upstream("orders", model, sweep), sweep)
+        return Caller(kind_of(model)("orders", model, sweep), sweep)
 
     return make
 

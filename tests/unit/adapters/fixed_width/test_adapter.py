@@ -243,7 +243,13 @@ def test_bulk_takes_and_gives_lines() -> None:
             "no such item",
         ),
         ({"response": {"errors": {"RETURN-CODE": {"abc": 404}}}}, ("response", "errors", "RETURN-CODE"), "no value of"),
-        ({"correlation": {"request": "A", "response": "B"}}, ("correlation",), "tcp://"),
+        ({"correlation": {"request": "A", "response": "B"}}, ("correlation",), "no such item"),
+        ({"correlation": {"request": "CHANNEL", "response": "CUSTOMER-ID"}}, ("correlation",), "one picture"),
+        (
+            {"bulk": True, "correlation": {"request": "CUSTOMER-ID", "response": "CUSTOMER-ID"}},
+            ("correlation",),
+            "bulk takes many",
+        ),
         ({"bulk": True, "request": {"values": {"CHANNEL": "A"}}}, ("request", "values"), "bulk"),
     ],
 )
@@ -275,3 +281,17 @@ def test_every_file_is_watched(tmp_path: Path) -> None:
     built = ADAPTER.build(made, AdapterScope("r", "u", stored))
     assert isinstance(built, FixedWidthCodec)
     assert built.encode(make_exchange("POST", body=BytesBody()), b'{"a": "x"}').body == b"\xa7"
+
+
+def test_a_correlation_field_is_filled_in_or_kept() -> None:
+    both = {"request": "CUSTOMER-ID", "response": "CUSTOMER-ID"}
+    made = codec({"missing": "initial"}, correlation=both)
+    exchange = make_exchange("POST", "/", [("content-type", "application/json")])
+    records = [made.encode(exchange, b'{"channel": "WEB"}') for _ in range(3)]
+    keys = [record.correlation.key for record in records if record.correlation is not None]
+    assert len(set(keys)) == 3
+    for record, key in zip(records, keys, strict=True):
+        assert record.body[4:12] == key
+    given = made.encode(exchange, b'{"channel": "WEB", "customer_id": 42}').correlation
+    assert given is not None
+    assert (given.key, given.offset) == ("00000042".encode("cp037"), 2)

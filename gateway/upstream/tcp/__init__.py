@@ -1,0 +1,1 @@
+"""Upstreams that speak messages over TCP or TLS: framing, connections, calls that share one."""

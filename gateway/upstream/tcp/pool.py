@@ -1,0 +1,63 @@
+"""The connections to one tcp:// or tls:// target: those of one call at a time, and those that calls share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.api.errors import UpstreamError
+from gateway.upstream.connection import Connection
+from gateway.upstream.pool import Pool, PoolSettings
+from gateway.upstream.resolve import Address, Resolver
+from gateway.upstream.sweep import Sweep
+from gateway.upstream.tcp.connection import MessageConnection
+from gateway.upstream.tcp.framing import Frames
+from gateway.upstream.tcp.shared import Shared
+
+
+class MessagePool(Pool):
+    """A pool whose connections carry messages."""
+
+    def __init__(
+        self,
+        upstream: str,
+        url: str,
+        resolver: Resolver,
+        settings: PoolSettings,
+        sweep: Sweep,
+        blame: Callable[[Pool, UpstreamError], None],
+    ) -> None:
+        super().__init__(upstream, url, resolver, settings, sweep, blame)
+        self.shared = Shared(self)
+
+    def reconfigure(self, settings: PoolSettings) -> None:
+        other = settings.framing != self._settings.framing or settings.tls != self._settings.tls
+        if settings.framing != self._settings.framing:
+            self._retire(list(self._all))
+        super().reconfigure(settings)
+        if other:
+            self.shared.retire()
+
+    def _apply(self, settings: PoolSettings) -> None:
+        super()._apply(settings)
+        assert settings.framing is not None, "the configuration asks for it with tcp:// targets"
+        self.frames = Frames(settings.framing)
+
+    @property
+    def load(self) -> int:
+        return super().load + self.shared.calls
+
+    @property
+    def most(self) -> int:
+        return self._settings.connections
+
+    def statistics(self) -> dict[str, int]:
+        figures = super().statistics()
+        figures["open"] += self.shared.connections
+        return figures
+
+    def close(self) -> None:
+        super().close()
+        self.shared.retire()
+
+    def _connection(self, address: Address) -> Connection:
+        return MessageConnection(self, address, self.frames)
