@@ -67,6 +67,7 @@ class Connection(asyncio.Protocol):
         "_home",
         "_limit",
         "_loop",
+        "_message",
         "_on_slow",
         "_paused",
         "_poll",
@@ -100,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._on_slow: OnSlow | None = None
         self._deadline = inf
         self._limit = inf
+        self._message: bytes | None = None  # put into the outbox, and not written yet
         self._written = 0
 
     # -- the pool's and the client's side
@@ -116,8 +118,15 @@ class Connection(asyncio.Protocol):
         self._reader.expect(request.method == "HEAD")
         self._written = len(message)
         answer = self._begin(request, now, deadline)
-        self._transport.write(message)
+        self._message = message
+        self._home.sweep.outbox.put(self)
         return answer
+
+    def flush(self) -> None:
+        """Write what call() left for the end of the turn."""
+        message, self._message = self._message, None
+        if message is not None and not self.closed:
+            self._transport.write(message)
 
     def _begin(self, request: UpstreamRequest, now: float, deadline: float) -> asyncio.Future[Response]:
         self._answer = answer = self._loop.create_future()
@@ -138,6 +147,7 @@ class Connection(asyncio.Protocol):
 
     async def write(self, piece: bytes) -> None:
         """A piece of a streamed request; waits while the upstream does not read, at most its idle bound."""
+        self.flush()
         self._written += len(piece)
         self._transport.write(piece)
         if self._drained is not None:
@@ -326,6 +336,8 @@ class Connection(asyncio.Protocol):
     def _broke(self, detail: str) -> None:
         if self._answer is None:
             self.fail(self._error(Cause.RESET, "body", detail))
+        elif self._message is not None:
+            self.fail(StaleConnection(Cause.RESET, "head", sent=False, upstream=self._home.upstream, detail=detail))
         elif self._fresh or self._reader.began:
             self.fail(self._error(Cause.RESET, "head", detail))
         else:

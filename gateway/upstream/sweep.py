@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.upstream.outbox import Outbox
+
 TICK_S = 0.02
 HOUSEKEEPING_S = 1.0
 
@@ -28,6 +30,7 @@ class Sweep:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.outbox = Outbox(loop)
         self.waiting: set[Waiting] = set()
         self.housekeeping: dict[Callable[[float], bool], None] = {}
         """Called about once a second with the time; said to be needed no more by returning False."""

@@ -270,7 +270,7 @@ class Place:
 class Scene:
     """One call on one connection; the loop never runs: every step is told."""
 
-    def __init__(self, method: str = "GET") -> None:
+    def __init__(self, method: str = "GET", *, written: bool = True) -> None:
         self.loop = asyncio.new_event_loop()
         self.place = Place(self.loop)
         self.wire = Wire()
@@ -278,6 +278,8 @@ class Scene:
         self.connection.connection_made(self.wire)  # type: ignore[arg-type]
         request = UpstreamRequest(method, b"/", Headers([(b"host", b"h")]))
         self.answer = self.connection.call(request, b"request", self.loop.time(), self.loop.time() + 5)
+        if written:
+            self.connection.flush()
 
     def feed(self, *pieces: bytes) -> None:
         for piece in pieces:
