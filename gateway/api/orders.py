@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,15 @@ class Revoke:
     subject: str | None
     at: float  # Unix seconds
     until: float  # Unix seconds; the longest that any of these tokens lives
+
+    def covers(self, issuer: str, claims: Mapping[str, Any]) -> bool:
+        """Whether a token of these verified claims, from the issuer of that name, is one of them."""
+        if issuer != self.issuer:
+            return False
+        if self.jti is not None:
+            return claims.get("jti") == self.jti
+        # a token that does not say when it was issued may be of any time
+        return claims.get("sub") == self.subject and bool(claims.get("iat", self.at) <= self.at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,6 @@ class _Missing:
 
 _TABLE = (
     _Missing("settings", ("listen", "protocols", "*"), "HTTP/2 towards callers", _other_than("http1")),
-    _Missing("settings", ("streams", "reload_grace"), "reload_grace", _other_than("5m")),
     _Missing("settings", ("stores", "*"), "a store other than memory", _store),
     _Missing("settings", ("store",), "a store other than memory", _store),
     _Missing("upstreams", ("targets", "*"), "a file:// target", _target),

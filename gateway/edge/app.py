@@ -71,7 +71,13 @@ class Edge:
                 fault.__traceback__ = None
             if response is not None:
                 await deliver(  # 5
-                    exchange, response, send, draining=cell.draining, stream_max_s=snapshot.stream_max_s
+                    exchange,
+                    response,
+                    send,
+                    cell.streams,
+                    route,
+                    draining=cell.draining,
+                    stream_max_s=snapshot.stream_max_s,
                 )
                 complete = True
         except asyncio.CancelledError:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from math import inf
+from collections.abc import Awaitable, Callable, Hashable, MutableMapping
 from typing import Any
 
 from gateway.api.errors import GatewayFault, UpstreamError
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Headers, Response
 from gateway.edge.body import RequestBody
+from gateway.edge.streams import Stream, Streams
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 SERVER = (b"server", b"sluicegate")
 CLOSE = (b"connection", b"close")
-MAX_TIMER_S = 10 * 86_400.0  # event loops refuse delays beyond some weeks
 _OURS = frozenset((b"connection", b"server", b"x-request-id"))  # whatever an upstream or a policy says of them
 # Fields of which an answer may have several; all others that a policy adds replace the upstream's own
 _COMBINED = frozenset((b"vary", b"set-cookie", b"www-authenticate", b"link", b"cache-status"))
@@ -28,11 +26,17 @@ class CutOff(GatewayFault):
 
 
 async def deliver(
-    exchange: Exchange, response: Response, send: Send, *, draining: bool, stream_max_s: float = inf
+    exchange: Exchange,
+    response: Response,
+    send: Send,
+    streams: Streams,
+    route: Hashable,
+    *,
+    draining: bool,
+    stream_max_s: float,
 ) -> None:
-    """Send the whole of `response`. Raises CutOff when its body broke off: the server then cuts the connection.
-
-    A body that has not ended after `stream_max_s`, be its caller or its upstream the slow one, is broken off too.
+    """Send the whole of `response`, as the answer of `route`. Raises CutOff when its body broke off: the server then
+    cuts the connection. A body that has not ended when `streams` or `stream_max_s` says so is broken off too.
     """
     headers = response.headers
     if exchange.response_headers:
@@ -73,25 +77,18 @@ async def deliver(
         body.close()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return
-    await _stream(exchange, body, send, stream_max_s, flush=status != 101)  # a WebSocket's empty piece is a message
+    stream = streams.begin(exchange, route, stream_max_s)
+    try:
+        await _stream(exchange, body, send, stream, flush=status != 101)  # a WebSocket's empty piece is a message
+    finally:
+        streams.end(stream)
+        body.close()
 
 
-async def _stream(exchange: Exchange, body: Body, send: Send, max_s: float, *, flush: bool) -> None:
+async def _stream(exchange: Exchange, body: Body, send: Send, stream: Stream, *, flush: bool) -> None:
     task = asyncio.current_task()
     assert task is not None, "requests run in tasks"
     exchange.on_slow(lambda _: task.cancel())
-    overtime = False
-
-    def cut() -> None:
-        nonlocal overtime
-        overtime = True
-        task.cancel()
-
-    principal = exchange.principal
-    ends_with = "streams.max"
-    if principal is not None and principal.expires is not None and principal.expires - time.time() < max_s:
-        ends_with, max_s = "streams.token-expired", max(0.0, principal.expires - time.time())
-    timer = asyncio.get_running_loop().call_later(min(max_s, MAX_TIMER_S), cut)
     try:
         if flush:  # Granian keeps a head back until something of the body was sent, be it nothing
             await send({"type": "http.response.body", "body": b"", "more_body": True})
@@ -106,13 +103,10 @@ async def _stream(exchange: Exchange, body: Body, send: Send, max_s: float, *, f
         exc.__traceback__ = None  # its frames hold the body that holds it
         raise CutOff from exc
     except asyncio.CancelledError:
-        if overtime and not task.uncancel():
-            exchange.note(ends_with)
-            raise CutOff from None
+        if stream.ended_by and not task.uncancel():
+            exchange.note(stream.ended_by)
+            raise CutOff(stream.ended_by) from None
         raise
-    finally:
-        timer.cancel()
-        body.close()
 
 
 def _merge(headers: Headers, added: list[tuple[bytes, bytes]]) -> None:

@@ -10,6 +10,7 @@ from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Body
 from gateway.api.policy import Observer
 from gateway.edge.body import BodyBudget
+from gateway.edge.streams import Streams
 from gateway.edge.websocket import WebSocket
 from gateway.http.forwarded import ProxyRules
 from gateway.routing.table import RouteTable
@@ -94,11 +95,12 @@ class Snapshot:
 class Cell:
     """The only mutable thing of the data plane's behaviour."""
 
-    __slots__ = ("access_log", "current", "draining", "metrics", "websockets")
+    __slots__ = ("access_log", "current", "draining", "metrics", "streams", "websockets")
 
     def __init__(self, metrics: Metrics) -> None:
         self.current: Snapshot | None = None
         self.draining = False
         self.metrics = metrics
         self.access_log: AccessLog | None = None
+        self.streams = Streams()
         self.websockets: set[WebSocket] = set()  # that are open or being opened

@@ -16,12 +16,15 @@ from gateway.api.errors import RequestRefused
 from gateway.api.messages import Request
 from gateway.edge.body import Receive
 from gateway.edge.send import CutOff, Send
+from gateway.edge.streams import AT_MAX, CHANGED, EXPIRED, REVOKED
 from gateway.upstream.websocket import MAX_MESSAGE, Text, UpstreamSocket
 
 Answer: TypeAlias = "Callable[[MutableMapping[str, Any], Receive, Send, WebSocket], Awaitable[None]]"
 
 SERVICE_RESTART = 1012  # RFC 6455 §7.4.2's registry: come back, the server is being restarted
 TOO_BIG, FAILED = 1009, 1011
+# What a stream's end is to a WebSocket: 1001 the time is over, 1008 the caller is believed no more, 1012 ask anew
+_ENDS = {AT_MAX: 1001, EXPIRED: 1008, REVOKED: 1008, CHANGED: SERVICE_RESTART}
 # Fields of the handshake, which is another one with the upstream. No extension is negotiated on either side.
 HANDSHAKE = frozenset(
     (
@@ -55,8 +58,8 @@ class WebSocket:
         http = {**scope, "type": "http", "method": "GET", "scheme": "https" if scope["scheme"] == "wss" else "http"}
         try:
             await answer(http, self._wait_gone, self._pass, self)
-        except CutOff:
-            await self._close(self._ended)
+        except CutOff as cut:
+            await self._close(_ENDS.get(str(cut), self._ended))
         finally:
             if self._reading is not None:
                 self._reading.cancel()

@@ -7,11 +7,12 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.api.exchange import Exchange
 from gateway.api.off_loop import off_loop
 from gateway.api.settings.document import Settings
 from gateway.api.settings.upstream import UpstreamConfig
@@ -108,6 +109,7 @@ class WorkerPlane:
         self._specs = specs
         self._resources = Resources(workers)
         self._cell = Cell(self._resources.metrics)
+        self._cell.streams.is_live = self._is_live
         self._body_sweep = BodySweep()
         self._upstream_sweep = Sweep(asyncio.get_running_loop())
         self._ids = RequestIds(os.urandom)
@@ -230,6 +232,8 @@ class WorkerPlane:
         for number, edge in enumerate(self._edges):
             edge.receiver.rules = self._rules(number)
         cell.current = prepared.snapshot
+        cell.streams.grace_s = prepared.settings.streams.reload_grace
+        cell.streams.reloaded()
         if prepared.access_log is not self._access_log:
             self._retire_log(self._access_log)
             self._access_log = cell.access_log = prepared.access_log
@@ -279,6 +283,7 @@ class WorkerPlane:
         return self._resources.dependencies()
 
     async def purge(self, request: object) -> object:
+        self._cell.streams.carry_out(request)
         return self._resources.carry_out(request)
 
     async def close(self) -> None:
@@ -300,6 +305,12 @@ class WorkerPlane:
             None if listen.redirect is None else https_port(self._settings),
             listen.tls is not None and listen.tls.client_cert != "none",
         )
+
+    def _is_live(self, exchange: Exchange, route: Hashable) -> bool:
+        bound = self._bound.get(exchange.route)
+        consumer = None if exchange.principal is None else exchange.principal.consumer
+        known = consumer is None or self._consumers.by_name(consumer.name) is consumer
+        return known and bound is not None and bound.route is route
 
     def _values(self) -> Iterator[tuple[Family, tuple[str, ...], float]]:
         if self._access_log is not None:

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.api.messages import Body, Headers, Response
 from gateway.edge.send import CutOff, deliver
+from gateway.edge.streams import Streams
 from gateway.testing.exchange import make_exchange, make_principal
 
 
@@ -43,8 +44,9 @@ def test_a_stream_ends_with_its_token_or_at_its_bound(expires_in: float, max_s: 
             assert message["type"] == "http.response.start" or message["body"] == b""
 
         async with asyncio.timeout(10):
+            answer = Response(200, Headers(), body)
             with pytest.raises(CutOff):
-                await deliver(exchange, Response(200, Headers(), body), send, draining=False, stream_max_s=max_s)
+                await deliver(exchange, answer, send, Streams(), "route", draining=False, stream_max_s=max_s)
         assert body.closed
         assert exchange.codes == [code]
 
