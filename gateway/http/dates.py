@@ -13,9 +13,9 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
 _MONTH = f"(?P<month>{'|'.join(_MONTHS)})"
 
-# The three formats, in the order of the RFC; a recipient must take all of them
+# The three formats, in the order of the RFC; a recipient must take all of them. RFC 9111 §4.2: caches do not mind the case
 _FORMATS = tuple(
-    re.compile(pattern, re.ASCII).fullmatch
+    re.compile(pattern, re.ASCII | re.IGNORECASE).fullmatch
     for pattern in (
         rf"(?:{'|'.join(_DAYS)}), (?P<day>\d\d) {_MONTH} (?P<year>\d{{4}}) {_TIME} GMT",  # IMF-fixdate
         rf"(?:{'|'.join(_LONG_DAYS)}), (?P<day>\d\d)-{_MONTH}-(?P<year>\d\d) {_TIME} GMT",  # RFC 850
@@ -50,7 +50,7 @@ def parse_date(raw: bytes, now: float) -> int | None:
         found = matches(text)
         if found is None:
             continue
-        year, month, day = int(found["year"]), _MONTHS.index(found["month"]) + 1, int(found["day"])
+        year, month, day = int(found["year"]), _MONTHS.index(found["month"].title()) + 1, int(found["day"])
         hour, minute, second = int(found["hour"]), int(found["minute"]), int(found["second"])
         if len(found["year"]) == 2:
             year += datetime.fromtimestamp(now, UTC).year // 100 * 100

@@ -102,5 +102,6 @@ def _partial(stored: Stored, first: int, end: int) -> Response:
     if first >= size:  # RFC 9110 §15.5.17
         return Response(416, Headers([(b"content-range", b"bytes */%d" % size)]))
     headers = Headers(stored.headers)
+    headers.remove_all(b"content-range")  # RFC 9110 §14.4: in a 200 it has no meaning
     headers.append((b"content-range", b"bytes %d-%d/%d" % (first, end - 1, size)))
     return Response(206, headers, stored.body[first:end])

@@ -159,7 +159,7 @@ def why_not_stored(
         return "set-cookie"  # §7.3: most who set one did not think of caches
     if any(b"*" in split_list(value) for value in headers.get_all(b"vary")):  # §4.1: never matches
         return "vary"
-    if headers.get(b"content-range") is not None:
+    if (headers.get(b"content-range") or b"").lower().startswith(b"bytes "):  # a part under a wrong status
         return "range"
     return None
 

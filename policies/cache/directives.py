@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 from gateway.api.messages import Headers
 from gateway.http.fields import is_token, split_list, unquoted
-from gateway.http.structured import Item, StructuredError, Token, parse_dictionary
+from gateway.http.structured import Item, StructuredError, parse_dictionary
 
 Directives = dict[bytes, bytes | None]
 """By name in lower case; the argument without its quotes, None when there is none."""
 
 LONGEST_S = 2**31  # RFC 9111 §1.2.2: what a cache takes for more than it can count
+_SECONDS = frozenset((b"max-age", b"s-maxage", b"stale-while-revalidate", b"stale-if-error"))
 _INVALID = b"?"  # the argument of a directive that breaks the grammar: no number, no list of fields
 
 
@@ -55,16 +56,17 @@ def targeted(headers: Headers, names: Iterable[bytes]) -> Directives | None:
             members = parse_dictionary(b",".join(values))
         except StructuredError:
             continue  # §2.1: a field that fails to parse is ignored, and the next in line counts
-        if members:
-            return {
-                key.encode("ascii"): None if member.value is True else _as_argument(member.value)
-                for key, member in members.items()
-                if isinstance(member, Item) and member.value is not False
-            }
+        said: Directives = {}
+        for key, member in members.items():
+            directive = key.encode("ascii")
+            if not isinstance(member, Item):
+                continue
+            value = member.value
+            if directive in _SECONDS:
+                if type(value) is int:  # §2.1: one of another type is ignored, and so is not there
+                    said[directive] = b"%d" % value
+            elif value is not False:
+                said[directive] = value.encode("latin-1") if type(value) is str else None
+        if said:
+            return said
     return None
-
-
-def _as_argument(value: object) -> bytes:
-    if type(value) is int:
-        return b"%d" % value
-    return value.encode("latin-1") if isinstance(value, str) and not isinstance(value, Token) else _INVALID

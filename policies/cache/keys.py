@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from urllib.parse import unquote_to_bytes
+from dataclasses import replace
+from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 import orjson
 
+from gateway.api.errors import RequestRefused
 from gateway.api.exchange import Exchange, Principal
 from gateway.api.messages import Headers, Request
+from gateway.http.target import normal_path
 from policies.cache.store import Key
 
 # Frameworks let these change method, path or links of an answer, and no Vary names them: whoever sends one has a key apart
@@ -61,6 +64,23 @@ def url_by(parameters: tuple[str, ...]) -> Callable[[Request], str]:
         return f"{place}?{b'&'.join(pairs).decode('latin-1')}" if pairs else place
 
     return chosen
+
+
+def same_origin(request: Request, said: bytes) -> Request | None:
+    """`request` with the target that a URI reference names (Location); None when it is of another origin, or none at all.
+
+    Of the same origin only (RFC 9111 §4.4): others cannot be made to forget.
+    """
+    try:
+        own = urlsplit(url_of(request))
+        target = urlsplit(urljoin(own.geturl(), said.decode("ascii")))
+        if (target.scheme, target.netloc.lower()) != (own.scheme, own.netloc):
+            return None
+        return replace(
+            request, path=normal_path(target.path.encode("ascii") or b"/"), query=target.query.encode("ascii")
+        )
+    except (ValueError, RequestRefused):
+        return None
 
 
 def owner_of(exchange: Exchange, headers: Headers) -> str:

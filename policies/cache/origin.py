@@ -117,8 +117,11 @@ class Origin:
             return self._serving.despite(exchange, asked, stale, status)
         if status == 304 and validating and stale is not None:
             return self._freshen(exchange, asked, stale, response, forwarded, flight)
-        if asked.method == "HEAD" and stale is not None and status == 200 and outdated_by_head(stale, response.headers):
-            self._shelf.forget(asked, stale)
+        if asked.method == "HEAD" and stale is not None and status == 200:  # RFC 9111 §4.3.5
+            if outdated_by_head(stale, response.headers):
+                self._shelf.forget(asked, stale)
+            else:
+                self._update(asked, stale, response.headers, forwarded)
         return self.take(exchange, asked, response, forwarded, flight)
 
     def take(
@@ -199,36 +202,41 @@ class Origin:
         forwarded: Forwarded,
         flight: Flight | None,
     ) -> Response:
-        fresh = freshened(
-            stale,
-            response.headers,
-            self._rules,
-            now=forwarded.at,
-            wall=forwarded.wall,
-            delay_s=forwarded.delay_s,
-        )
-        self._shelf.put(asked, fresh, stale)
+        fresh, kept = self._update(asked, stale, response.headers, forwarded)
         if flight is not None:
-            flight.land()
+            flight.land() if kept else flight.scatter(forwarded.at)
         self._validated.value += 1
         ttl = int(fresh.lifetime_s - fresh.initial_age_s)
-        note = f"sluicegate; fwd={forwarded.why}; fwd-status=304; stored; ttl={ttl}"
+        note = f"sluicegate; fwd={forwarded.why}; fwd-status=304; {'stored; ' if kept else ''}ttl={ttl}"
         return self._serving.answer(exchange, asked, fresh, fresh.initial_age_s, note.encode("ascii"))
+
+    def _update(self, asked: Asked, stale: Stored, news: Headers, forwarded: Forwarded) -> tuple[Stored, bool]:
+        """RFC 9111 §3.2: what is stored with newer fields, and whether it may still be stored."""
+        fresh = freshened(stale, news, self._rules, now=forwarded.at, wall=forwarded.wall, delay_s=forwarded.delay_s)
+        if b"no-store" in asked.directives:  # §5.2.1.5: nothing of the answer to this request
+            return fresh, False
+        if self._forbidden(asked, fresh.status, fresh.headers, fresh.terms):
+            self._shelf.forget(asked, stale)
+            return fresh, False
+        return fresh, self._shelf.put(asked, fresh, stale)
 
     def _why_not(self, asked: Asked, response: Response, terms: Terms) -> str | None:
         if asked.method != "GET":
             return "method"
-        reason = why_not_stored(
-            asked.directives,
-            authorization=asked.authorization,
-            status=response.status,
-            headers=response.headers,
-            terms=terms,
-            rules=self._rules,
-        )
+        reason = self._forbidden(asked, response.status, response.headers, terms)
         body = response.body
         known = len(body) if isinstance(body, bytes) else body.length
         return reason or ("max-body" if known is not None and known > self._max_body else None)
+
+    def _forbidden(self, asked: Asked, status: int, headers: Headers, terms: Terms) -> str | None:
+        return why_not_stored(
+            asked.directives,
+            authorization=asked.authorization,
+            status=status,
+            headers=headers,
+            terms=terms,
+            rules=self._rules,
+        )
 
     def _keep(
         self, asked: Asked, status: int, headers: Headers, body: bytes, terms: Terms, forwarded: Forwarded

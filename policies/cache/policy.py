@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urljoin, urlsplit
 
 from gateway.api.errors import UpstreamError
 from gateway.api.exchange import Exchange, Proceed
@@ -15,7 +14,7 @@ from policies.cache.asked import Asked, Reader
 from policies.cache.collapse import Flight, Flights, Verdict
 from policies.cache.config import CacheConfig
 from policies.cache.core import Action, Stored, decide, serves_on_error
-from policies.cache.keys import url_of
+from policies.cache.keys import same_origin
 from policies.cache.origin import Forwarded, Origin
 from policies.cache.serving import Serving
 from policies.cache.shelf import Shelf
@@ -146,18 +145,12 @@ class CacheLayer(Layer):
         request = exchange.request
         if request.method in _SAFE or not 200 <= response.status < 400:
             return response
-        own = url_of(request)
         self.store.invalidate(self._reader.url_of(request))
         for name in (b"location", b"content-location"):
             said = response.headers.get(name)
-            if said is not None:
-                try:
-                    target = urljoin(own, said.decode("latin-1")).partition("#")[0]
-                    same = urlsplit(target)[:2] == urlsplit(own)[:2]
-                except ValueError:
-                    continue
-                if same:  # of the same origin only: others cannot be made to forget
-                    self.store.invalidate(target)
+            named = None if said is None else same_origin(request, said)
+            if named is not None:
+                self.store.invalidate(self._reader.url_of(named))
         return response
 
     async def _pass(self, exchange: Exchange, proceed: Proceed, why: str) -> Response:

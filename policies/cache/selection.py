@@ -9,6 +9,9 @@ from gateway.api.messages import Headers
 from gateway.http.accept import coding_quality, parse_preferences
 from gateway.http.fields import split_list
 
+# Codings that are used because a caller named them; any other one was meant for whoever asked
+_NEGOTIATED = frozenset((b"br", b"compress", b"dcb", b"dcz", b"deflate", b"gzip", b"x-compress", b"x-gzip", b"zstd"))
+
 
 @dataclass(frozen=True, slots=True)
 class Selector:
@@ -31,18 +34,27 @@ def selector_of(answer: Headers, request: Headers) -> Selector:
     """Of an answer to `request`."""
     names = sorted({name.lower() for value in answer.get_all(b"vary") for name in split_list(value)})
     fields = tuple((name, normalised(name, request)) for name in names)
-    coding = answer.get(b"content-encoding")
-    # an upstream that codes and forgets Vary: what is coded goes to nobody who did not ask for it
-    unsaid = coding if coding and coding.lower() != b"identity" and b"accept-encoding" not in names else None
+    unsaid = None
+    if b"accept-encoding" not in names:
+        # an upstream that codes and forgets Vary: what is coded goes to nobody who did not ask for it
+        coding = b",".join(answer.get_all(b"content-encoding"))
+        if not _NEGOTIATED.isdisjoint(split_list(coding.lower())):
+            unsaid = coding
     return Selector(fields, unsaid) if fields or unsaid else ANY
 
 
 def normalised(name: bytes, headers: Headers) -> bytes | None:
-    """RFC 9111 §4.1: fields combined, white space evened out; Accept-Encoding also by case, order and weights."""
+    """RFC 9111 §4.1: fields combined, white space evened out; Accept-Encoding also by case, order and weights, Accept-Language by case.
+
+    Languages keep their order: many upstreams take the first of equals, though RFC 9110 §12.5.4 promises nothing of it.
+    """
     values = headers.get_all(name)
     if not values:
         return None
-    return _codings(tuple(values)) if name == b"accept-encoding" else b",".join(split_list(b",".join(values)))
+    if name == b"accept-encoding":
+        return _codings(tuple(values))
+    combined = b",".join(split_list(b",".join(values)))
+    return combined.lower() if name == b"accept-language" else combined
 
 
 @lru_cache(maxsize=1024)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.api.messages import Headers
 from policies.cache.asked import Asked
 from policies.cache.core import Stored
-from policies.cache.store import MOST_USES, MemoryStore
+from policies.cache.store import MOST_USES, Key, MemoryStore
 
 
 class Shelf:
@@ -37,9 +37,13 @@ class Shelf:
         return None, elsewhere
 
     def put(self, asked: Asked, stored: Stored, replaced: Stored | None) -> bool:
-        public = stored.terms.public and not self._apart
-        return self.store.put(asked.public_key if public else asked.key, stored, replaced)
+        if replaced is not None and self._key(asked, replaced) != self._key(asked, stored):
+            self.forget(asked, replaced)  # it was for everybody and is no more, or the other way round
+        return self.store.put(self._key(asked, stored), stored, replaced)
 
     def forget(self, asked: Asked, stored: Stored) -> None:
         self.store.drop(asked.key, stored)
         self.store.drop(asked.public_key, stored)
+
+    def _key(self, asked: Asked, stored: Stored) -> Key:
+        return asked.public_key if stored.terms.public and not self._apart else asked.key

@@ -37,9 +37,16 @@ def test_two_digit_years_are_at_most_fifty_years_ahead(text: bytes, year: int) -
 
 
 @pytest.mark.parametrize(
+    "text", [b"sun, 06 nov 1994 08:49:37 gmt", b"SUNDAY, 06-NOV-94 08:49:37 GMT", b"sun nov  6 08:49:37 1994"]
+)
+def test_the_case_of_a_date_does_not_matter(text: bytes) -> None:
+    assert parse_date(text, NOW) == EXAMPLE
+
+
+@pytest.mark.parametrize(
     "text",
     [
-        b"", b"0", b"-1", b"Sun, 06 Nov 1994 08:49:37", b"Sun, 06 Nov 1994 08:49:37 UTC", b"Sun, 6 Nov 1994 08:49:37 GMT", b"sun, 06 nov 1994 08:49:37 gmt",
+        b"", b"0", b"-1", b"Sun, 06 Nov 1994 08:49:37", b"Sun, 06 Nov 1994 08:49:37 UTC", b"Sun, 6 Nov 1994 08:49:37 GMT",
         b"Sun, 31 Feb 1994 08:49:37 GMT", b"Sun, 29 Feb 2100 08:49:37 GMT", b"Sun, 00 Nov 1994 08:49:37 GMT", b"Sun, 06 Nov 1994 24:00:00 GMT", b"Sun, 06 Nov 0000 08:49:37 GMT",
         b"Sun, 06 Nov 1994 08:60:00 GMT", b"Sun, 06 Nov 1994 08:49:61 GMT", b" Sun, 06 Nov 1994 08:49:37 GMT", b"Sunday, 29-Feb-00 08:49:37 GMT x", b"\xff",
     ],

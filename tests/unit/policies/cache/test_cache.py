@@ -306,6 +306,46 @@ def test_head_is_answered_from_a_get_and_may_outdate_it():
     assert stage.store.pages == {}
 
 
+def test_a_head_that_agrees_freshens_what_is_stored():
+    stage = Stage(reply(etag='"a"', **FRESH), reply(b"", etag='"a"', x_new="1", cache_control="max-age=90"))
+    stage.ask()
+    stage.later(60)
+    stage.ask("HEAD")
+    assert stage.seen[1].get(b"if-none-match") == b'"a"'
+    answer = stage.ask()
+    assert (answer.body, answer.headers.get(b"x-new"), len(stage.seen)) == (b"hello", b"1", 2)
+
+
+@pytest.mark.parametrize("news", [{"cache_control": "no-store"}, {"cache_control": "private"}, {"vary": "*"}])
+def test_a_304_that_forbids_storing_is_obeyed(news):
+    stage = Stage(reply(etag='"a"', **FRESH), reply(b"", 304, **news), reply(b"new", **FRESH))
+    stage.ask()
+    stage.later(60)
+    assert stage.ask().body == b"hello"
+    assert stage.store.pages == {}
+    assert stage.ask().body == b"new"
+
+
+def test_nothing_of_an_answer_to_no_store_is_stored():
+    stage = Stage(reply(etag='"a"', **FRESH), reply(b"", 304, x_new="1", **FRESH))
+    stage.ask()
+    stage.later(60)
+    assert stage.ask(headers=[("Cache-Control", "no-store")]).body == b"hello"
+    [page] = stage.store.pages.values()
+    assert page.variants[0].headers.get(b"x-new") is None
+
+
+def test_what_was_for_everybody_and_is_no_more_is_forgotten_by_the_others():
+    stage = Stage(
+        reply(etag='"a"', cache_control="public, max-age=60"), reply(b"", 304, **FRESH), reply(b"other", **FRESH)
+    )
+    stage.ask(principal=ACME)
+    stage.later(60)
+    assert stage.ask(principal=ACME).body == b"hello"
+    assert stage.ask(principal=OTHER).body == b"other"
+    assert stage.ask(principal=ACME).body == b"hello"
+
+
 @pytest.mark.parametrize(
     ("method", "status", "fields", "target", "forgotten"),
     [
@@ -319,6 +359,11 @@ def test_head_is_answered_from_a_get_and_may_outdate_it():
         ("POST", 201, {"location": "/a"}, "/b", True),
         ("POST", 201, {"location": "https://api.example/a"}, "/b", True),
         ("POST", 201, {"content_location": "a"}, "/b", True),
+        ("POST", 201, {"location": "/x/../%61"}, "/b", True),
+        ("POST", 201, {"location": "https://API.example/a#part"}, "/b", True),
+        ("POST", 201, {"location": "/\xe4"}, "/b", False),
+        ("POST", 201, {"location": "/../../a"}, "/b", True),
+        ("POST", 201, {"location": "/a?x=1"}, "/b", False),
         ("POST", 201, {"location": "https://other.example/a"}, "/b", False),
         ("POST", 201, {"location": "http://api.example/a"}, "/b", False),
         ("POST", 201, {"location": "https://[/a"}, "/b", False),
