@@ -1,7 +1,8 @@
 """The access log: one JSON line a request, written by one thread in batches. Never holds a secret, a token or a body.
 
-A line costs the request path about 2 µs; the write leaves the event loop. When the reader of the log is too slow, lines
-are dropped and counted: a full disk or a stuck pipe never stops the gateway.
+On the request path a line is a tuple; many are made into JSON in one go, which takes a third of the time that it takes
+between other work. When the reader of the log is too slow, lines are dropped and counted: a full disk or a stuck pipe
+never stops the gateway.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ import orjson
 
 from gateway.api.exchange import Exchange
 
+BATCH_LINES = 64  # made into JSON in one go, about 0.1 ms
 BATCH_BYTES = 256 * 1024  # a hand-over to the thread costs about 100 µs of waiting for the interpreter
 BATCH_S = 0.1  # nginx flushes its buffered log each second; tests and tails like it sooner
 BACKLOG_BYTES = 16 * 2**20
 PIPE_BYTES = 4096  # POSIX PIPE_BUF on Linux: writes up to it are not torn apart when several workers share a pipe
+
+_Entry = tuple[float, str, str, str, str, str, str, str, bytes, int, int, float, str, float, list[str], bool]
 
 
 class AccessLog:
@@ -31,6 +35,7 @@ class AccessLog:
         """`target` is `stdout` or a file's path. Raises OSError when the file cannot be opened."""
         self._target = target
         self._query = query
+        self._entries: list[_Entry] = []
         self._lines: list[bytes] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -43,48 +48,91 @@ class AccessLog:
         """One line about an exchange that has ended."""
         request = exchange.request
         principal = exchange.principal
-        line = {
-            "time": self._now(),
-            "request_id": exchange.request_id,
-            "trace_id": exchange.trace_id,
-            "route": exchange.route,
-            "consumer": principal.name if principal is not None else "",
-            "client": request.client,
-            "method": request.method,
-            "path": request.path,
-            "status": status,
-            "bytes": exchange.bytes_out,
-            "ms": int(seconds * 1e6) / 1000,  # 0.09 µs, round() takes 0.37
-            "upstream": exchange.upstream,
-            "upstream_ms": int(exchange.upstream_s * 1e6) / 1000,
-            "codes": exchange.codes,
-        }
-        if self._query:
-            line["query"] = request.query.decode("latin-1")
-        if not complete:
-            line["complete"] = False
-        data = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-        self._lines.append(data)
-        self._size += len(data)
-        if self._size >= BATCH_BYTES:
-            self.flush()
-        elif self._timer is None:
+        entries = self._entries
+        entries.append(
+            (
+                time.time(),
+                exchange.request_id,
+                exchange.trace_id,
+                exchange.route,
+                principal.name if principal is not None else "",
+                request.client,
+                request.method,
+                request.path,
+                request.query,
+                status,
+                exchange.bytes_out,
+                seconds,
+                exchange.upstream,
+                exchange.upstream_s,
+                exchange.codes,
+                complete,
+            )
+        )
+        if len(entries) >= BATCH_LINES:
+            self._encode()
+            if self._size >= BATCH_BYTES:
+                self.flush()
+                return
+        if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(BATCH_S, self.flush)
 
-    def _now(self) -> str:
-        """RFC 3339 in UTC, made anew each millisecond."""
-        millisecond = int(time.time() * 1000)
-        if millisecond != self._millisecond:
-            self._millisecond = millisecond
-            second, fraction = divmod(millisecond, 1000)
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)) + f".{fraction:03d}Z"
-        return self._stamp
+    def _encode(self) -> None:
+        """Make lines of the entries."""
+        entries, self._entries = self._entries, []
+        for (
+            at,
+            request_id,
+            trace_id,
+            route,
+            consumer,
+            client,
+            method,
+            path,
+            query,
+            status,
+            octets,
+            seconds,
+            upstream,
+            upstream_s,
+            codes,
+            complete,
+        ) in entries:
+            millisecond = int(at * 1000)
+            if millisecond != self._millisecond:
+                self._millisecond = millisecond
+                second, fraction = divmod(millisecond, 1000)  # RFC 3339 in UTC
+                self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)) + f".{fraction:03d}Z"
+            line = {
+                "time": self._stamp,
+                "request_id": request_id,
+                "trace_id": trace_id,
+                "route": route,
+                "consumer": consumer,
+                "client": client,
+                "method": method,
+                "path": path,
+                "status": status,
+                "bytes": octets,
+                "ms": int(seconds * 1e6) / 1000,  # 0.09 µs, round() takes 0.37
+                "upstream": upstream,
+                "upstream_ms": int(upstream_s * 1e6) / 1000,
+                "codes": codes,
+            }
+            if self._query:
+                line["query"] = query.decode("latin-1")
+            if not complete:
+                line["complete"] = False
+            data = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+            self._lines.append(data)
+            self._size += len(data)
 
     def flush(self) -> None:
         """Hand what has gathered to the writer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._encode()
         if self._lines:
             if not self._writer.offer(self._lines, self._size):
                 self.dropped += len(self._lines)

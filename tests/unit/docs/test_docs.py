@@ -180,7 +180,7 @@ def test_the_page_of_the_access_log_lists_every_field() -> None:
     page = (ROOT / "docs/access-log.md").read_text()
     listed = {name for cells in rows("docs/access-log.md") for name in re.findall(r"`(\w+)`", cells[0])}
     tree = ast.parse(Path(access_log.__file__).read_text())
-    write = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "write")
+    write = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "_encode")
     literal = next(node for node in ast.walk(write) if isinstance(node, ast.Dict))
     fields = {key.value for key in literal.keys if isinstance(key, ast.Constant)}
     stored = [node for node in ast.walk(write) if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)]
