@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from gateway.api.consumers import NO_LIMITS, Consumer, Consumers, Limits
 from gateway.api.messages import Abort, Body, Request, Response
 
 T = TypeVar("T")
+
+NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
 
 class SnapshotView(Protocol):
@@ -28,8 +31,7 @@ class SnapshotView(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):  # a frozen dataclass takes 1.5 µs more to make
     """Who is calling, once an authenticator believed it.
 
     `key` identifies the principal in stores: `consumer:NAME`, or `client:ISSUER:CLIENT` for an
@@ -42,7 +44,7 @@ class Principal:
     client_id: str = ""
     tier: str = ""
     limits: Limits = NO_LIMITS
-    claims: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, Any] = NO_CLAIMS
     scopes: frozenset[str] = frozenset()
     expires: float | None = None  # Unix seconds; streams end then
 

@@ -33,28 +33,22 @@ def refusal_of_answer(
 
 def refusal_of_times(claims: Claims, now: float, leeway_s: float) -> Reason | None:
     """RFC 7519 §4.1.4 to §4.1.6. exp is demanded, nbf and iat are checked when they are there."""
-    exp = claims.get("exp")
-    if not is_date(exp):
+    exp, nbf, iat = claims.get("exp"), claims.get("nbf", now), claims.get("iat", now)
+    if not is_date(exp) or not is_date(nbf) or not is_date(iat):
         return Reason.BAD_CLAIMS
     if now >= exp + leeway_s:
         return Reason.EXPIRED
-    for name in ("nbf", "iat"):
-        if name in claims:
-            moment = claims[name]
-            if not is_date(moment):
-                return Reason.BAD_CLAIMS
-            if now < moment - leeway_s:
-                return Reason.NOT_YET_VALID
-    return None
+    return Reason.NOT_YET_VALID if now < max(nbf, iat) - leeway_s else None
 
 
 def refusal_of_audience(claims: Claims, audience: frozenset[str]) -> Reason | None:
     """RFC 7519 §4.1.3: text or a list of texts, of which one must be ours."""
     aud = claims.get("aud")
-    named = [aud] if isinstance(aud, str) else aud
-    if not isinstance(named, list) or not named or not all(isinstance(one, str) for one in named):
+    if isinstance(aud, str):
+        return None if aud in audience else Reason.WRONG_AUDIENCE
+    if not isinstance(aud, list) or not aud or not all(isinstance(one, str) for one in aud):
         return Reason.BAD_CLAIMS
-    return Reason.WRONG_AUDIENCE if audience.isdisjoint(named) else None
+    return Reason.WRONG_AUDIENCE if audience.isdisjoint(aud) else None
 
 
 def scopes_of(claims: Claims) -> frozenset[str]:

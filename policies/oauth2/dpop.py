@@ -18,7 +18,7 @@ from gateway.http.target import normal_path
 from policies.oauth2.core import is_date
 from policies.oauth2.keys import ALGORITHMS, PRIVATE_MEMBERS, VerificationKey
 from policies.oauth2.reasons import Reason
-from policies.oauth2.token import TO_BASE64, decode_part, is_canonical_alphabet, read_object
+from policies.oauth2.token import decode_part, read_object, split_parts
 
 MAX_PROOF = 4 * 1024  # octets; one with an RSA key of 4096 bits and its signature has about 2 KiB
 MAX_JTI = 256
@@ -42,8 +42,8 @@ class Proof:
 
 def read_proof(raw: bytes) -> Proof | None:
     """RFC 9449 §4.3, points 2 to 7; None when it is no proof at all."""
-    parts = raw.translate(TO_BASE64).split(b".")
-    if len(raw) > MAX_PROOF or len(parts) != 3 or not is_canonical_alphabet(raw):
+    parts = split_parts(raw)
+    if len(raw) > MAX_PROOF or len(parts) != 3:
         return None
     decoded = [decode_part(part) for part in parts]
     if any(part is None for part in decoded):

@@ -154,17 +154,11 @@ class TrustedIssuer:
         consumer = consumers.by_client(self.name, client)
         if consumer is None and not self._allows_unknown(consumers):
             return None
-        return Principal(
-            key=f"client:{self.name}:{client}" if consumer is None else f"consumer:{consumer.name}",
-            consumer=consumer,
-            issuer=self.name,
-            client_id=client,
-            tier=self._tier if consumer is None else consumer.tier,
-            limits=self._limits if consumer is None else consumer.limits,
-            claims=claims,
-            scopes=scopes_of(claims),
-            expires=claims.get("exp"),
-        )
+        if consumer is None:
+            key, tier, limits = f"client:{self.name}:{client}", self._tier, self._limits
+        else:
+            key, tier, limits = f"consumer:{consumer.name}", consumer.tier, consumer.limits
+        return Principal(key, consumer, self.name, client, tier, limits, claims, scopes_of(claims), claims.get("exp"))
 
     def _allows_unknown(self, consumers: Consumers) -> bool:
         if self._unknown is None:

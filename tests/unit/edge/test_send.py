@@ -36,8 +36,7 @@ class Endless(Body):
 def test_a_stream_ends_with_its_token_or_at_its_bound(expires_in: float, max_s: float, code: str) -> None:
     async def play() -> None:
         exchange = make_exchange()
-        exchange.principal = make_principal()
-        object.__setattr__(exchange.principal, "expires", time.time() + expires_in)
+        exchange.principal = make_principal()._replace(expires=time.time() + expires_in)
         body = Endless()
 
         async def send(message: MutableMapping[str, Any]) -> None:
