@@ -9,34 +9,32 @@ from datetime import UTC, datetime
 from functools import partial
 from os import urandom
 from secrets import token_hex
-from typing import Final
 from urllib.parse import urlsplit
 
 from lxml import etree
 
 from adapters.soap.addressing import WSA, addressing_blocks, check_relation
 from adapters.soap.answer import AnswerReader
-from adapters.soap.catalogue import CATALOGUE
+from adapters.soap.attachments import MEDIA, as_attached, soap_message
+from adapters.soap.catalogue import CATALOGUE, reader
 from adapters.soap.codec.envelope import HEADERS, OperationCodec
 from adapters.soap.codec.errors import Misfit
-from adapters.soap.codec.multipart import join_parts
 from adapters.soap.codec.writing import Attachment
 from adapters.soap.config import Security, SoapConfig
+from adapters.soap.listen.front import SoapFront
 from adapters.soap.mapping import WITHOUT_BODY, Assignment, assign, blame, by_parameters, compile_assignments
 from adapters.soap.paths import resolve
 from adapters.soap.request import Incoming, read_request
-from adapters.soap.schema.model import ComplexType, Element, Group, Particle
 from adapters.soap.schema.service_model import Port
 from adapters.soap.security.header import WSSE, Moment, security_header, timestamp, username_token
 from adapters.soap.security.signature import Signer, Verifier, check_timestamp
+from adapters.soap.trees import content_root, headers_root
 from gateway.api.adapter import AdapterScope, Codec, Encoded, Reply
 from gateway.api.errors import RequestRefused, Unmappable
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Response
 
 Now = Callable[[], datetime]
-
-_MEDIA: Final = {"1.1": "text/xml", "1.2": "application/soap+xml"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +44,15 @@ class Sent:
     message_id: str
 
 
-def build(config: SoapConfig, scope: AdapterScope) -> SoapCodec:
+def build(config: SoapConfig, scope: AdapterScope) -> SoapCodec | SoapFront:
     """Raises BadWsdl, LookupError, BadPath, PlaceholderError, OSError, ValueError; check() has shown all of them before."""
     shared = CATALOGUE.compiled(config.wsdl, scope.read_file, remote=config.remote)
+    if config.listen is not None:
+        return SoapFront(config, config.listen, shared, reader(scope.read_file, config.remote))
+    assert config.operation is not None, "the configuration has been checked"
     port, operation = shared.wsdl.require(config.operation, service=config.service, port=config.port)
     codec = OperationCodec(shared.wsdl, operation, shared, numbers=config.numbers, unknown=config.unknown)
     return SoapCodec(config, codec, port, scope.read_file)
-
-
-def content_root(elements: tuple[Element, ...]) -> Element:
-    """One element whose inside is the message's content, also where a document body has none or several."""
-    if len(elements) == 1:
-        return elements[0]
-    particles = tuple(Particle(element) for element in elements)
-    return Element("", ComplexType("", content=Particle(Group("sequence", particles)) if particles else None))
-
-
-def headers_root(elements: tuple[Element, ...]) -> Element:
-    particles = tuple(Particle(element, 0) for element in elements)
-    return Element(HEADERS, ComplexType("", content=Particle(Group("sequence", particles)) if particles else None))
 
 
 class SoapCodec(Codec):
@@ -92,9 +80,8 @@ class SoapCodec(Codec):
         self._action = operation.action
         if any(not " " <= char <= "~" or char in '"\\' for char in operation.action):
             raise ValueError("the operation's soapAction holds characters that no header field can carry")
-        self._media = _MEDIA[operation.version]
         # SOAP 1.1 §6.1.1: quoted, empty when there is none; SOAP 1.2 part 2 §6.5.3: a parameter of the media type
-        self._content_type = f"{self._media}; charset=utf-8"
+        self._content_type = f"{MEDIA[operation.version]}; charset=utf-8"
         self._fields: tuple[tuple[bytes, bytes], ...] = ()
         if operation.version == "1.1":
             self._fields = ((b"soapaction", f'"{operation.action}"'.encode()),)
@@ -162,10 +149,7 @@ class SoapCodec(Codec):
         return {name: value.pop(name) for name in self._attached if name in value}
 
     def _multipart(self, envelope: bytes, incoming: Incoming, loose: dict[str, object]) -> Encoded:
-        attached = [
-            (content_id, part.headers.get("content-type", ""), part.content)
-            for content_id, part in incoming.attachments.items()
-        ]
+        attached = as_attached(incoming.attachments)
         for name, value in loose.items():
             if type(value) is Attachment:
                 part = incoming.attachments[value.content_id]
@@ -177,17 +161,10 @@ class SoapCodec(Codec):
                 attached.append((f"{name}={token_hex(8)}@sluicegate", "text/plain; charset=utf-8", value.encode()))
             else:
                 raise Unmappable("a string or an attachment is expected", pointer=f"/{name}")
-        boundary = token_hex(20)
-        if loose:  # SwA (W3C note of 11 December 2000): the envelope as it is
-            kind, parameters = self._content_type, f'type="{self._media}"'
-        else:  # MTOM §3.2: the root is XOP, and says what it was
-            kind = f'application/xop+xml; charset=utf-8; type="{self._media}"'
-            parameters = f'type="application/xop+xml"; start-info="{self._media}"'
-            if self._codec.operation.version == "1.2" and self._action:
-                parameters += f'; action="{self._action}"'
-        content_type = f'multipart/related; {parameters}; start="<root@sluicegate>"; boundary="{boundary}"'
-        body = join_parts(boundary, envelope, kind, attached)
-        return Encoded(body, content_type.encode(), target=self._target, headers=self._fields)
+        content_type, body = soap_message(
+            envelope, self._codec.operation.version, self._action, attached, loose=bool(loose)
+        )
+        return Encoded(body, content_type, target=self._target, headers=self._fields)
 
     def _unmappable(self, misfit: Misfit, exchange: Exchange, body: object) -> Unmappable:
         lines: tuple[Assignment, ...] | None = self._assignments

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from secrets import token_hex
 from typing import Final
-from urllib.parse import unquote
 
 import orjson
 from lxml import etree
 
+from adapters.soap.attachments import json_message, lookup
 from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.envelope import HEADERS, OperationCodec
 from adapters.soap.codec.errors import Deviation
@@ -19,7 +17,6 @@ from adapters.soap.codec.faults import SoapFault, status_of
 from adapters.soap.codec.multipart import (
     BadMultipart,
     Part,
-    join_parts,
     media_type,
     parameters,
     root_and_rest,
@@ -68,7 +65,7 @@ class AnswerReader:
                 return Response(202, Headers())
             raise BadReply(f"status {reply.status} with an empty body")
         root, parts = self._envelope(reply)
-        answer = Answer(strict=self.config.strict_answers, attachment=_lookup(parts, self.config.attachments))
+        answer = Answer(strict=self.config.strict_answers, attachment=lookup(parts, self.config.attachments))
         try:
             self.trust(exchange, root)
             content = self.codec.decode(root, answer)
@@ -130,26 +127,16 @@ class AnswerReader:
             document = orjson.dumps(value)
         except TypeError as exc:  # orjson's own bound, 254 levels
             raise BadReply("the answer is nested too deeply") from exc
-        used = parts if self.config.attachments == "multipart" else {}
-        if not used:
-            fields.add(b"content-type", b"application/json")
-            return Response(200, fields, document)
-        boundary = token_hex(20)
-        attached = [
-            (content_id, part.headers.get("content-type", ""), part.content) for content_id, part in used.items()
-        ]
-        fields.add(
-            b"content-type",
-            f'multipart/related; type="application/json"; start="<root@sluicegate>"; boundary="{boundary}"'.encode(),
-        )
-        return Response(200, fields, join_parts(boundary, document, "application/json", attached))
+        content_type, body = json_message(document, parts if self.config.attachments == "multipart" else {})
+        fields.add(b"content-type", content_type)
+        return Response(200, fields, body)
 
     def _with_loose_parts(self, value: dict[str, object], parts: dict[str, Part]) -> dict[str, object]:
         """SwA: parts that the WSDL names go in as members. WS-I Attachments Profile 1.0 §3.8: `name=UUID@domain` is their id."""
         output = self.codec.operation.output
         if output is None or not output.attached or not parts:
             return value
-        lookup = _lookup(parts, self.config.attachments)
+        find = lookup(parts, self.config.attachments)
         added: dict[str, object] = {}
         loose = list(parts)
         for declared in output.attached:
@@ -158,15 +145,5 @@ class AnswerReader:
             )
             if found is not None:
                 loose.remove(found)
-                added[declared.name] = lookup(found)
+                added[declared.name] = find(found)
         return {**value, **added}
-
-
-def _lookup(parts: dict[str, Part], form: str) -> Callable[[str], object]:
-    def find(content_id: str) -> object:
-        part = parts.get(content_id) or parts.get(unquote(content_id))
-        if part is None:
-            return None
-        return b64encode(part.content).decode() if form == "base64" else f"cid:{part.content_id or content_id}"
-
-    return find

@@ -27,7 +27,7 @@ class Catalogue:
 
     def compiled(self, location: str, read_file: Callable[[str], bytes], *, remote: bool = False) -> Shared:
         """The WSDL at `location`. Raises BadWsdl, OSError when the file itself cannot be read."""
-        read = _reader(read_file, remote)
+        read = reader(read_file, remote)
         root = read(location)
         key = (location, remote, sha256(root).hexdigest())
         with self._lock:  # two routes that name one WSDL wait for one compilation
@@ -57,7 +57,7 @@ def _digest(read: Read, file: str) -> str:
         return ""
 
 
-def _reader(read_file: Callable[[str], bytes], remote: bool) -> Read:
+def reader(read_file: Callable[[str], bytes], remote: bool) -> Read:
     def read(location: str) -> bytes:
         if not location.startswith(("http://", "https://")):
             return read_file(location)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from adapters.soap.adapter import SoapCodec, content_root, headers_root
-from adapters.soap.catalogue import CATALOGUE
+from adapters.soap.adapter import SoapCodec
+from adapters.soap.catalogue import CATALOGUE, reader
 from adapters.soap.codec.envelope import OperationCodec, Shared, body_elements, header_elements
 from adapters.soap.codec.reachable import reachable_types
 from adapters.soap.codec.shape import shape_of
-from adapters.soap.config import SoapConfig
+from adapters.soap.config import Exposed, Listen, SoapConfig
+from adapters.soap.listen.front import SoapFront, outgoing_of
+from adapters.soap.listen.outgoing import BODILESS
 from adapters.soap.mapping import compile_assignments
 from adapters.soap.paths import BadPath, resolve
 from adapters.soap.schema.components import Schema
 from adapters.soap.schema.documents import BadWsdl, Finding
 from adapters.soap.schema.model import Element, local_name
 from adapters.soap.schema.service_model import Operation
+from adapters.soap.trees import content_root, headers_root
 from gateway.api.adapter import AdapterScope
 from gateway.api.placeholder import PlaceholderError
 from gateway.api.policy import Complaint
@@ -35,6 +39,10 @@ def check(config: SoapConfig, scope: AdapterScope) -> Iterator[Complaint]:
         yield from _shown(exc.findings)
         return
     yield from _shown(shared.wsdl.findings)
+    if config.listen is not None:
+        yield from _listening(config, config.listen, scope, shared)
+        return
+    assert config.operation is not None, "one of the two is there"
     try:
         _, operation = shared.wsdl.require(config.operation, service=config.service, port=config.port)
     except LookupError as exc:
@@ -68,11 +76,7 @@ def _mapping(config: SoapConfig, schema: Schema, operation: Operation) -> Iterat
                 resolve(schema, content_root(body_elements(operation.output)), config.response.select)
             except BadPath as exc:
                 yield Complaint(("response", "select"), str(exc))
-    for code in config.faults:
-        if not code or code.rpartition(":")[1] or not code.isascii() or " " in code:
-            yield Complaint(
-                ("faults", code), "a fault code is written without its prefix, as in Client.NotFound or Sender/NotFound"
-            )
+    yield from _codes(config)
 
 
 def _lines(block: str, schema: Schema, root: Element, lines: Mapping[str, object]) -> Iterator[Complaint]:
@@ -96,9 +100,53 @@ def _lossy(schema: Schema, operation: Operation) -> Iterator[Complaint]:
             yield Complaint(("operation",), message, "warning")
 
 
+def _listening(config: SoapConfig, listen: Listen, scope: AdapterScope, shared: Shared) -> Iterator[Complaint]:
+    """Each operation that SOAP clients may call, and how the upstream does it."""
+    sound = True
+    for name, settings in listen.operations.items():
+        at = ("listen", "operations", name)
+        try:
+            outgoing_of(config, listen, shared, name)
+        except LookupError as exc:
+            yield Complaint(at, str(exc.args[0]))
+        except PlaceholderError as exc:
+            yield Complaint((*at, "query" if settings.query else "path"), str(exc))
+        except BadPath as exc:
+            yield Complaint(at, str(exc))
+        except ValueError as exc:
+            yield Complaint((*at, "path"), str(exc))
+        else:
+            _, operation = shared.wsdl.require(name, service=config.service, port=config.port)
+            yield from _lossy(shared.wsdl.schema, operation)
+            yield from _unused(at, settings, operation)
+            continue
+        sound = False
+    yield from _codes(config)
+    if sound and not shared.wsdl.findings.errors:
+        try:
+            SoapFront(config, listen, shared, reader(scope.read_file, config.remote))
+        except OSError as exc:
+            yield Complaint(("wsdl",), f"cannot read {exc.filename or 'a file'}: {exc.strerror or exc}")
+
+
+def _unused(at: tuple[str, ...], settings: Exposed, operation: Operation) -> Iterator[Complaint]:
+    if settings.into is not None and operation.output is None:
+        yield Complaint((*at, "into"), "the operation is one-way: it has no answer")
+    if settings.select is not None and settings.method in BODILESS:
+        yield Complaint((*at, "select"), f"a {settings.method} has no body to send it in")
+
+
+def _codes(config: SoapConfig) -> Iterator[Complaint]:
+    for code in config.faults:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.\-]*(?:/[A-Za-z_][A-Za-z0-9_.\-]*)*", code):
+            yield Complaint(
+                ("faults", code), "a fault code is written without its prefix, as in Client.NotFound or Sender/NotFound"
+            )
+
+
 def _built(config: SoapConfig, scope: AdapterScope, shared: Shared, operation: Operation) -> Iterator[Complaint]:
     """Files of the signature, the address: whatever only building shows."""
-    port, _ = shared.wsdl.require(config.operation, service=config.service, port=config.port)
+    port, _ = shared.wsdl.require(operation.name, service=config.service, port=config.port)
     try:
         SoapCodec(config, OperationCodec(shared.wsdl, operation, shared), port, scope.read_file)
     except OSError as exc:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gateway.api.config import Block, Duration, SecretField
 
@@ -50,13 +50,39 @@ class Answer(Block):
     """ELEMENT/PATH of the part to return; everything when left out."""
 
 
+class Exposed(Block):
+    """How the upstream's JSON API does one operation."""
+
+    method: Literal["POST", "GET", "PUT", "PATCH", "DELETE"] = "POST"
+    """The method."""
+    path: str
+    """The path, with placeholders for its segments: {body./order/number} is a member of the request's content."""
+    query: Mapping[str, Any] = Field(default_factory=dict)
+    """NAME: a placeholder or a literal. One without a value is left out; an array is written as several."""
+    select: str | None = None
+    """ELEMENT/PATH of the part of the request's content that is sent as the JSON body; all of it when left out."""
+    into: str | None = None
+    """ELEMENT/PATH in the answer's content where the upstream's JSON belongs; it is all of it when left out."""
+
+
+class Listen(Block):
+    """What SOAP clients may call. GET with ?wsdl gives them the WSDL with this route's address."""
+
+    operations: Annotated[Mapping[str, Exposed], Field(min_length=1)]
+    """OPERATION: how the upstream does it. Others of the WSDL are answered with a fault."""
+    address: str | None = None
+    """The URL that the served WSDL names; left out, `public_url` with this route's path, else what the caller asked."""
+
+
 class SoapConfig(Block):
-    """A JSON route in front of one operation of a WSDL."""
+    """A JSON route in front of one operation of a WSDL; or, with `listen`, a SOAP service in front of a JSON API."""
 
     wsdl: str
     """The WSDL 1.1 file, relative to this file (a URL with `remote: true`)."""
-    operation: str
-    """The operation's name."""
+    operation: str | None = None
+    """The operation's name. Required, but for `listen`."""
+    listen: Listen | None = None
+    """The other direction: SOAP clients call this route, and its upstream is a JSON API."""
     service: str | None = None
     """The service; with `port` left out too, the first port that offers the operation over SOAP."""
     port: str | None = None
@@ -89,3 +115,13 @@ class SoapConfig(Block):
     """true: WS-Addressing headers are sent, and the answer must relate to them."""
     security: Security = Security()
     """WS-Security."""
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> SoapConfig:
+        if (self.operation is None) == (self.listen is None):
+            raise ValueError("name exactly one of operation, listen")
+        if self.listen is not None:
+            alien = self.model_fields_set & {"request", "headers", "response", "address", "addressing", "security"}
+            if alien:
+                raise ValueError(f"{', '.join(sorted(alien))}: makes no sense with listen, where callers speak SOAP")
+        return self

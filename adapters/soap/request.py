@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from adapters.soap.codec.json_text import BadJson, load_json
 from adapters.soap.codec.multipart import BadMultipart, Part, media_type, root_and_rest, split_parts
 from adapters.soap.codec.writing import Attachment
 from adapters.soap.mapping import WITHOUT_BODY
 from gateway.api.errors import RequestRefused
 from gateway.api.exchange import Exchange
+from gateway.http.exact_json import BadJson, load_json
 
 _JSON: Final = frozenset(("", "application/json", "text/json"))
 
@@ -26,8 +26,15 @@ class Incoming:
 def read_request(exchange: Exchange, body: bytes) -> Incoming:
     """Parse the body: JSON, or JSON with attachments as multipart/related or multipart/form-data."""
     content_type = (exchange.request.headers.get(b"content-type") or b"").decode("latin-1")
+    if not body and exchange.request.method in WITHOUT_BODY:
+        return Incoming({})
+    return read_message(content_type, body)
+
+
+def read_message(content_type: str, body: bytes) -> Incoming:
+    """A message of the JSON side, whoever sent it."""
     kind = media_type(content_type)
-    if (not body and exchange.request.method in WITHOUT_BODY) or kind in _JSON or kind.endswith("+json"):
+    if kind in _JSON or kind.endswith("+json"):
         return Incoming(_json(body))
     if kind == "multipart/related":
         root, rest = root_and_rest(_parts(body, content_type), content_type)

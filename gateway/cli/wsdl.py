@@ -14,11 +14,11 @@ from adapters.soap.catalogue import CATALOGUE
 from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.envelope import OperationCodec, Shared
 from adapters.soap.codec.errors import Deviation, Misfit
-from adapters.soap.codec.json_text import BadJson, load_json
 from adapters.soap.codec.lexical_form import Numbers
 from adapters.soap.codec.parsing import NotXml, parse
 from adapters.soap.description.json_schema import Json, JsonSchemas
 from adapters.soap.schema.documents import BadWsdl
+from gateway.http.exact_json import BadJson, load_json
 
 app = typer.Typer(no_args_is_help=True, help="Look at a WSDL and try its messages.")
 

@@ -12,7 +12,7 @@ from typing import Final
 from lxml import etree
 
 from adapters.soap.codec.answers import Answer, path_of
-from adapters.soap.codec.errors import Deviation, Misfit
+from adapters.soap.codec.errors import NOT_UNDERSTOOD, Deviation, Misfit
 from adapters.soap.codec.faults import SoapFault, read_fault
 from adapters.soap.codec.lexical_form import Numbers
 from adapters.soap.codec.markup import Prefixes
@@ -238,7 +238,7 @@ class OperationCodec:
         """The content of an answer's envelope. Raises Deviation."""
         namespace, local = split(str(root.tag))
         if local != "Envelope" or namespace not in NAMESPACES.values():
-            raise Deviation("the answer is XML, but not a SOAP envelope", local)
+            raise Deviation("this is XML, but not a SOAP envelope", local)
         body = root.find(f"{{{namespace}}}Body")
         if body is None:
             raise Deviation("the envelope has no Body", "Envelope")
@@ -290,12 +290,20 @@ class OperationCodec:
             element = self.answer_headers.get(str(block.tag))
             if element is not None:
                 found[local_name(element.name)] = self._literal.element(element)(block, answer)
-            elif (block.get(f"{{{namespace}}}mustUnderstand") or "").strip() in ("1", "true") and (
-                split(str(block.tag))[0] not in understood
+            elif (
+                (block.get(f"{{{namespace}}}mustUnderstand") or "").strip() in ("1", "true")
+                and split(str(block.tag))[0] not in understood
+                and _for_us(block, namespace)
             ):
                 # SOAP 1.1 §4.2.3, SOAP 1.2 part 1 §5.2.3
-                answer.deviate(block, "must be understood, but is not")
+                answer.deviate(block, NOT_UNDERSTOOD)
         return found
+
+
+def _for_us(block: etree._Element, namespace: str) -> bool:
+    """SOAP 1.1 §4.2.2, SOAP 1.2 part 1 §2.2: a block may be meant for somebody else on the way."""
+    role = (block.get(f"{{{namespace}}}actor") or block.get(f"{{{namespace}}}role") or "").strip()
+    return not role or role.endswith(("/actor/next", "/role/next", "/role/ultimateReceiver"))
 
 
 def header_elements(message: Message | None) -> tuple[Element, ...]:

@@ -81,6 +81,15 @@ def place(node: etree._Element, file: str) -> Place:
     return Place(file, cast(int, node.sourceline or 0))  # the stubs give it no type
 
 
+def relative(base: str, location: str) -> str:
+    """Where `location`, written in the document at `base`, leads."""
+    if location.startswith(("http://", "https://")) or base.startswith(("http://", "https://")):
+        return urljoin(base, location)
+    return posixpath.normpath(
+        posixpath.join(posixpath.dirname(base), location.split("#", maxsplit=1)[0].split("?", maxsplit=1)[0])
+    )
+
+
 def load(location: str, read: Read, *, remote: bool = False) -> Documents:
     """Read the WSDL at `location` and what it refers to. Problems are findings; nothing is raised."""
     documents = Documents(Findings())
@@ -179,11 +188,11 @@ class _Loader:
                     here, f"{location} is on the network; keep a copy beside the WSDL, or allow it with remote: true"
                 )
                 return None
-            return urljoin(base, location)
+            return relative(base, location)
         if ":" in location.split("/")[0] or location.startswith("/") or "\\" in location:
             self._findings.error(here, f"{location} is not a relative path; keep a copy beside the WSDL")
             return None
-        return posixpath.normpath(posixpath.join(posixpath.dirname(base), location.split("#")[0].split("?")[0]))
+        return relative(base, location)
 
     def _root(self, location: str, importer: Place | None) -> etree._Element | None:
         if location in self._roots:

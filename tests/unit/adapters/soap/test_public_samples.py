@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.envelope import OperationCodec
 from adapters.soap.codec.errors import Deviation
-from adapters.soap.codec.json_text import load_json
 from adapters.soap.codec.parsing import parse
 from adapters.soap.schema.service_model import Wsdl
 from adapters.soap.schema.services import compile_wsdl
+from gateway.http.exact_json import load_json
 
 from .strategies import Values
 from .wsdls import body_of, echo

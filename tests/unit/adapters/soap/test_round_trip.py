@@ -13,9 +13,9 @@ from jsonschema import Draft202012Validator
 
 from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.errors import Misfit
-from adapters.soap.codec.json_text import load_json
 from adapters.soap.codec.parsing import parse
 from adapters.soap.description.json_schema import JsonSchemas
+from gateway.http.exact_json import load_json
 
 from .strategies import Values
 from .wsdls import FILES, body_of, echo, judge, wsdl

@@ -12,8 +12,8 @@ import pytest
 from lxml import etree
 
 from adapters.soap.codec.answers import Answer
-from adapters.soap.codec.json_text import load_json
 from adapters.soap.codec.parsing import parse
+from gateway.http.exact_json import load_json
 
 from .wsdls import FOLDER, body_of, echo, wsdl
 

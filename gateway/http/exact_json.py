@@ -1,4 +1,4 @@
-"""JSON text to values, exactly: decimals stay decimal, and nothing is overlooked. Knows no schema."""
+"""JSON text to values, exactly: decimals stay decimal, and nothing is overlooked. Knows no schema and no record."""
 
 from __future__ import annotations
 

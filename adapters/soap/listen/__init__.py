@@ -1,0 +1,1 @@
+"""The other direction: SOAP clients call, a JSON API answers."""

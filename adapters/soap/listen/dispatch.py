@@ -1,0 +1,113 @@
+"""From an envelope to the operation it calls and the operation's content. Knows no upstream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lxml import etree
+
+from adapters.soap.codec.answers import Answer
+from adapters.soap.codec.envelope import HEADERS, NAMESPACES, OperationCodec, Shared
+from adapters.soap.codec.errors import NOT_UNDERSTOOD, Deviation
+from adapters.soap.config import SoapConfig
+from adapters.soap.schema.model import split
+from adapters.soap.schema.service_model import Message, Operation, Version
+from gateway.api.errors import RequestRefused
+
+VERSIONS: dict[str, Version] = {namespace: version for version, namespace in NAMESPACES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What an envelope asks for. `codec` reads requests and writes answers: its directions are turned round."""
+
+    operation: Operation
+    codec: OperationCodec
+    content: object
+    headers: dict[str, object]
+
+    @property
+    def whole(self) -> object:
+        """The content with its header blocks, as placeholders see it."""
+        if self.headers and isinstance(self.content, dict):
+            return {HEADERS: self.headers, **self.content}
+        return self.content
+
+
+def turned(operation: Operation) -> Operation:
+    """The operation as its server sees it: requests are read, answers are written."""
+    return replace(operation, input=operation.output or Message("document"), output=operation.input)
+
+
+class Dispatch:
+    """The operations that a route offers. SOAP 1.1 and 1.2 side by side, as far as the WSDL has ports for them."""
+
+    def __init__(self, shared: Shared, config: SoapConfig) -> None:
+        assert config.listen is not None, "the configuration has been checked"
+        self._shared = shared
+        self._config = config
+        self._operations: dict[tuple[Version, str], list[Operation]] = {}
+        self._codecs: dict[tuple[Version, str], OperationCodec] = {}
+        self.versions: set[Version] = set()
+        for port in shared.wsdl.ports:
+            if config.service not in (None, port.service) or config.port not in (None, port.name):
+                continue
+            self.versions.add(port.version)
+            for operation in port.operations.values():
+                if operation.name in config.listen.operations:
+                    for tag in self._tags(operation):
+                        offered = self._operations.setdefault((port.version, tag), [])
+                        if all(other.name != operation.name for other in offered):
+                            offered.append(operation)
+
+    def _tags(self, operation: Operation) -> list[str]:
+        """What the first element in the Body may be; "" where the Body is empty."""
+        body = self._shared.body(operation.input)
+        return [one.name for one in body[0].candidates()] if body else [""]
+
+    def called(self, root: etree._Element, action: str, answer: Answer) -> Called:
+        """Raises RequestRefused: what the caller sent is no envelope, or not one of this route's operations."""
+        namespace, local = split(str(root.tag))
+        if local != "Envelope":
+            raise RequestRefused(400, "soap.no-envelope", "This is XML, but not a SOAP envelope.")
+        version = VERSIONS.get(namespace)
+        if version is None or version not in self.versions:
+            spoken = " and ".join(sorted(self.versions))
+            raise RequestRefused(400, "soap.version-mismatch", f"This service speaks SOAP {spoken}.")
+        operation = self._operation(version, root.find(f"{{{namespace}}}Body"), action)
+        codec = self._codec(version, operation)
+        try:
+            content = codec.decode(root, answer)
+            headers = codec.decode_headers(root, answer)
+        except Deviation as deviation:
+            if deviation.detail == NOT_UNDERSTOOD:
+                detail = f"The header block {deviation.where[:200]} must be understood, but is not."
+                raise RequestRefused(400, "soap.must-understand", detail) from deviation
+            detail = f"{deviation.where[:200]}: {deviation.detail}" if deviation.where else deviation.detail
+            raise RequestRefused(400, "soap.bad-envelope", f"The envelope is not by the WSDL: {detail}.") from deviation
+        if content.fault is not None:
+            raise RequestRefused(400, "soap.bad-envelope", "The envelope holds a fault; a request is expected.")
+        return Called(operation, codec, content.value, headers)
+
+    def _operation(self, version: Version, body: etree._Element | None, action: str) -> Operation:
+        if body is None:
+            raise RequestRefused(400, "soap.bad-envelope", "The envelope has no Body.")
+        offered = self._operations.get((version, str(body[0].tag) if len(body) else ""), [])
+        if len(offered) > 1:  # one message, several operations: the action tells them apart
+            offered = [one for one in offered if one.action == action] or offered
+        if not offered:
+            raise RequestRefused(
+                400, "soap.unknown-operation", "The Body holds no message of an operation that is offered here."
+            )
+        return offered[0]
+
+    def _codec(self, version: Version, operation: Operation) -> OperationCodec:
+        """Made when first called for: a large WSDL has hundreds of operations."""
+        made = self._codecs.get((version, operation.name))
+        if made is None:
+            shared, config = self._shared, self._config
+            made = OperationCodec(
+                shared.wsdl, turned(operation), shared, numbers=config.numbers, unknown=config.unknown
+            )
+            self._codecs[version, operation.name] = made
+        return made
