@@ -58,11 +58,13 @@ class Exchange:
 
     __slots__ = (
         "attempt_s",
+        "before_send",
         "bytes_out",
         "client_gone",
         "closers",
         "codes",
         "deadline",
+        "keyed",
         "max_body",
         "params",
         "principal",
@@ -104,6 +106,8 @@ class Exchange:
         self.bytes_out = 0
         self.client_gone = False
         self.runs_on = False  # its upstream call is not ended when the caller leaves: somebody will ask for its outcome
+        self.keyed = False  # it carries an idempotency key, in whichever field the route has it
+        self.before_send: Callable[[], Awaitable[None]] | None = None  # of each UpstreamRequest: `before`
         self.sent = False  # a byte of it may have left for an upstream, in whichever try
 
     def note(self, code: str) -> None:

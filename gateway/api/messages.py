@@ -7,7 +7,7 @@ lowers what it reads. The order of fields, and of equal fields, is kept.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 Field = tuple[bytes, bytes]
@@ -139,6 +139,8 @@ class UpstreamRequest:
     """Where messages are sent, not HTTP: calls with one share connections; None: each has one to itself."""
     file: FileNames | None = None
     """Where files are dropped: how they are called."""
+    before: Callable[[], Awaitable[None]] | None = None
+    """Awaited when all else is ready and before the first byte of a try leaves; what it raises ends the call unsent."""
 
 
 def content_length(headers: Iterable[Field]) -> int | None:

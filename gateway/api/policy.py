@@ -124,6 +124,7 @@ class PolicySpec:
     merge: Callable[[Sequence[Gate]], Gate] | None = None  # makes one gate of several that decide together
     authenticator: bool = False
     answers_preflights: bool = False  # takes OPTIONS requests that announce another method (CORS)
+    waits: Callable[[Any], bool] = lambda config: False  # may hold back a request that it lets through in the end
     request_body: Callable[[Any], Need] = lambda config: Need.STREAM
     response_body: Callable[[Any], Need] = lambda config: Need.STREAM
     check: Callable[[Any, CheckContext], Iterable[Complaint]] = lambda config, context: ()
@@ -141,3 +142,4 @@ class CheckContext:
     authenticated: bool = False  # the route has an authenticator
     upstream: Any = None  # the UpstreamConfig that is called, None where there is none or it is not settled
     beside: Mapping[str, PolicyBlock] = field(default_factory=dict)  # what else applies there, by policy
+    settings: Any = None  # the document's Settings; None where they are wrong themselves

@@ -196,6 +196,13 @@ class Scope(Protocol):
         """
         ...
 
+    def ready(self, others: int) -> bool:
+        """Whether a call could be sent now without waiting for a place, a token or a connection, after `others` of this moment.
+
+        Only then `Exchange.before_send` need not be asked for.
+        """
+        ...
+
     def issuer(self, name: str) -> Any:
         """The IssuerConfig called `name`; references were checked before."""
         ...

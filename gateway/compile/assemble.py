@@ -226,6 +226,7 @@ class Assembly:
             authenticated,
             upstream.block.config if upstream else None,
             {each.plan.policy: each.plan.config for each in effective},
+            world.settings,
         )
         for group in own.values():
             for each in group:

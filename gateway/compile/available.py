@@ -53,8 +53,6 @@ _TABLE = (
     _Missing("upstreams", ("targets", "*"), "a file:// target", _target),
     _Missing("upstreams", ("ratelimit_headers",), "passing the upstream's RateLimit fields", _other_than("replace")),
     _Missing("upstreams", ("drop",), "drop"),
-    _Missing("policies.idempotency", ("canonical_json",), "canonical_json", _other_than(False)),
-    _Missing("policies.idempotency", ("encrypt",), "encrypt"),
     _Missing("policies.idempotency", ("store",), "a store other than memory and sqlite", _redis),
     _Missing("policies.rate_limit", ("store",), "a store other than memory", _store),
     _Missing("policies.breaker", ("store",), "a store other than memory", _store),

@@ -173,7 +173,10 @@ class World:
             + [(f"i:{name}", issuer.digest) for name, issuer in self.issuers.items()]
             + [(f"r:{name}", digest) for name, digest in self.grants.items()]
         )
-        main = {key: self.main.file.value.get(key) for key in ("global", "defaults", "tiers")}
+        main = {
+            key: self.main.file.value.get(key)
+            for key in ("global", "defaults", "tiers", "drain", "store", "stores", "state")
+        }
         # places too: a plan says where an inherited policy is written
         places = sorted((str(keys), place) for keys, place in self.main.file.marks.items() if keys[0] != "routes")
         parts = [part for name, digest in named for part in (name.encode(), digest)]

@@ -116,6 +116,7 @@ class Forward:
         fields += [field for field in headers if field[0] not in _REWRITTEN]
         fields.append((b"x-request-id", exchange.request_id.encode("ascii")))
         outgoing = UpstreamRequest(method, target, fields, body, exchange.on_slow, exchange.tried)
+        outgoing.before = exchange.before_send
         if self._affinity is not None:
             outgoing.affinity = self._affinity(exchange)
         return outgoing

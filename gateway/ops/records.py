@@ -18,8 +18,9 @@ from gateway.runtime.resources import SystemClock
 from gateway.stores.keys import scoped
 from gateway.stores.open import lasting_url, open_store
 from policies.idempotency.config import IdempotencyConfig
-from policies.idempotency.core import Answer, Record, State
-from policies.idempotency.operations import Discard, Settle, Show
+from policies.idempotency.core import Record, State
+from policies.idempotency.kept import Answer, Keyring, UnreadableError
+from policies.idempotency.operations import Changed, Discard, Settle, Show
 from policies.idempotency.request import record_key
 
 log = logging.getLogger("sluicegate.audit")
@@ -39,6 +40,7 @@ class Place:
     namespace: str
     key: str
     called: str  # how it is named in the log: route and caller
+    keyring: Keyring
 
 
 def place_of(plan: Plan, route: str, key: str, consumer: str | None, caller: str | None) -> Place:
@@ -63,7 +65,9 @@ def place_of(plan: Plan, route: str, key: str, consumer: str | None, caller: str
     else:
         principal = "route"  # shared by all callers
     whose = consumer or caller or "all callers"
-    return Place(url, config.namespace or route, record_key(principal, key), f"of {whose} on route '{route}'")
+    return Place(
+        url, config.namespace or route, record_key(principal, key), f"of {whose} on route '{route}'", config.keyring()
+    )
 
 
 async def show(place: Place) -> dict[str, Any]:
@@ -72,23 +76,23 @@ async def show(place: Place) -> dict[str, Any]:
         record = await store.run(Show(place.key))
     if record is None:
         raise _nothing(place)
-    return _document(record)
+    return _document(record, place)
 
 
 async def settle(place: Place, status: int, body: bytes, media_type: str, who: str, why: str) -> None:
     """Write down how an unknown call ended: retries get this answer. Raises OutOfReachError, StoreError."""
     answer = Answer(status, ((b"content-type", media_type.encode("ascii")),), body, settled_by=f"{who}: {why}")
     async with _store(place) as store:
-        found = await store.run(Settle(place.key, answer))
-    _demand(place, found, (State.UNKNOWN,), "settled: only an unknown outcome can be")
+        found = await store.run(Settle(place.key, None, answer=place.keyring.keep(answer, place.key)))
+    _demand(place, found, "settled: only an unknown outcome can be")
     log.warning("idempotency key %s settled as %d by %s: %s", place.called, status, who, why)
 
 
 async def release(place: Place, who: str, why: str) -> None:
     """Free the key: its next call is executed. Raises OutOfReachError, StoreError."""
     async with _store(place) as store:
-        found = await store.run(Discard(place.key))
-    _demand(place, found, (State.UNKNOWN, State.FINAL), "released: its call is still under way")
+        found = await store.run(Discard(place.key, None))
+    _demand(place, found, "released: its call is still under way")
     log.warning("idempotency key %s released by %s: %s", place.called, who, why)
 
 
@@ -105,23 +109,28 @@ def _nothing(place: Place) -> OutOfReachError:
     return OutOfReachError(f"there is no record of this key {place.called}")
 
 
-def _demand(place: Place, found: State | None, wanted: tuple[State, ...], otherwise: str) -> None:
-    if found is None:
+def _demand(place: Place, found: Changed, otherwise: str) -> None:
+    if found.state is State.FREE:
         raise _nothing(place)
-    if found not in wanted:
-        raise OutOfReachError(f"the key is {found.value} and was not {otherwise}")
+    if not found.done:
+        raise OutOfReachError(f"the key is {found.state.value} and was not {otherwise}")
 
 
-def _document(record: Record) -> dict[str, Any]:
+def _document(record: Record, place: Place) -> dict[str, Any]:
     document: dict[str, Any] = {
         "state": record.state.value,
         "expires": record.expires,
         "lease_until": record.lease_until,
+        "sendings": record.sendings,
         "fingerprint": record.fingerprint,
         "fingerprint_of": record.selector.split(","),
     }
-    if record.answer is not None:
-        answer = record.answer
+    if record.answer:
+        try:
+            answer = place.keyring.read(record.answer, place.key)
+        except UnreadableError as why:
+            document["unreadable"] = str(why)
+            return document
         document["answer"] = {
             "status": answer.status,
             "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in answer.headers],

@@ -36,6 +36,14 @@ class Specs(Protocol):
     def adapters(self) -> Mapping[str, AdapterSpec]: ...
 
 
+def _always(others: int) -> bool:
+    return True
+
+
+def _never(others: int) -> bool:
+    return False
+
+
 class RouteBuilder:
     """Builds the routes of one configuration. Routes that it builds share a worker's resources."""
 
@@ -57,7 +65,8 @@ class RouteBuilder:
 
     def route(self, plan: RoutePlan, adapter: BuiltAdapter | None = None) -> tuple[LiveRoute, frozenset[str]]:
         """The live route, and the names of the background work that it needs."""
-        steps, needs = self._steps(plan.policies, plan.name, plan.config.upstream or "", self._safe(plan))
+        upstream = plan.config.upstream or ""
+        steps, needs = self._steps(plan.policies, plan.name, upstream, self._safe(plan), self._ready(plan, upstream))
         require_all = plan.auth is not None and plan.auth[0] == "all"
         chain = fold(steps, self._terminal(plan, adapter), require_all=require_all)
         if isinstance(adapter, CallAdapter):
@@ -77,14 +86,29 @@ class RouteBuilder:
         spec = None if plan.adapter is None else self._specs.adapters[plan.adapter.adapter]
         return None if spec is None or plan.adapter is None else spec.safe(plan.adapter.config)
 
+    def _ready(self, plan: RoutePlan, name: str) -> Callable[[int], bool]:
+        """Scope.ready of the route's policies. An upstream that cannot tell when its first byte leaves is always ready."""
+        upstream = self._upstreams.get(name)
+        if not isinstance(upstream, Upstream):
+            return _always
+        called = self._world.upstreams.get(name)
+        token = called is not None and called.auth is not None and called.auth.headers is None
+        waits = any(self._specs.policies[one.policy].waits(one.config) for one in plan.policies)
+        return _never if waits or token or plan.adapter is not None else upstream.ready
+
     def _steps(
-        self, policies: Sequence[PolicyPlan], route: str, upstream: str, safe: bool | None = None
+        self,
+        policies: Sequence[PolicyPlan],
+        route: str,
+        upstream: str,
+        safe: bool | None = None,
+        ready: Callable[[int], bool] = _always,
     ) -> tuple[list[Step], set[str]]:
         steps: list[Step] = []
         needs: set[str] = set()
         for plan in policies:
             spec = self._specs.policies[plan.policy]
-            scope = BuildScope(self._resources, plan, route, upstream, self._world, safe)
+            scope = BuildScope(self._resources, plan, route, upstream, self._world, safe, ready)
             built = spec.build(plan.config, scope)
             needs |= scope.needs
             slot = spec.slot(plan.config)

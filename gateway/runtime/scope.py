@@ -42,6 +42,7 @@ class BuildScope:
         upstream: str,
         world: World,
         safe: bool | None = None,
+        ready: Callable[[int], bool] = lambda others: True,
     ) -> None:
         self.policy = plan.policy
         self.name = plan.name
@@ -49,6 +50,7 @@ class BuildScope:
         self.upstream = upstream
         self.calls = world.upstreams.get(upstream)
         self.safe = safe
+        self.ready = ready
         self.level: Level = plan.level
         self.shadow = plan.config.mode == "shadow"
         self.clock: Clock = resources.clock

@@ -158,6 +158,7 @@ class FakeScope:
     tiers: dict[str, Limits] = field(default_factory=dict)
     role_grants: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     spawned: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    ready: Callable[[int], bool] = lambda others: True
 
     def tally(self, decision: str) -> Tally:
         return self.tallies.setdefault(decision, Tally())

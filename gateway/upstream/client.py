@@ -107,6 +107,16 @@ class Upstream:
         """How each target stands and why, by its URL, for ops."""
         return self._targets.states()
 
+    def ready(self, others: int) -> bool:
+        """Whether a call would get a connection at once, after `others` of this moment.
+
+        What is sent without one is announced: `UpstreamRequest.before` is awaited with a connection at hand.
+        """
+        only = self._targets.only
+        if only is not None:
+            return only.room > others
+        return sum(pool.room for pool in self._targets.pools.values()) > others
+
     async def send(self, request: UpstreamRequest, deadline: float, *, replayable: bool = False) -> Response:
         """Send `request` to one of the targets; its answer, as soon as the head is there.
 
@@ -178,11 +188,21 @@ class Upstream:
                     pool = other
                     continue
                 now = self._time()
-                if now >= deadline:  # the process was held up: what is sent too late may meanwhile be another's to send
+            if request.before is not None:
+                try:
+                    await request.before()
+                except BaseException:
+                    pool.release(connection)
+                    raise
+                now = self._time()
+                if not connection.usable(now, sure=True):
                     connection.abort()
-                    raise UpstreamError(
-                        Cause.TIMEOUT, "queue", sent=bool(stale), upstream=self.name, detail="too late to send"
-                    )
+                    continue
+            if now >= deadline:  # the process was held up: what is sent too late may meanwhile be another's to send
+                connection.abort()
+                raise UpstreamError(
+                    Cause.TIMEOUT, "queue", sent=bool(stale), upstream=self.name, detail="too late to send"
+                )
             pool.requests += 1
             if request.tried is not None:
                 request.tried.append(pool.url)

@@ -35,6 +35,11 @@ class Sessions:
         return sum(live) + max(0, connections - len(live)) * self._streams
 
     @property
+    def room(self) -> int:
+        """Calls that fit on the connections that there are."""
+        return sum(session.max_streams - len(session.places) for session in self._sessions if session.has_room)
+
+    @property
     def connections(self) -> int:
         return len(self._sessions)
 

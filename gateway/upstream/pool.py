@@ -108,6 +108,11 @@ class Pool:
         return len(self._all) - len(self._idle) + self._waiting
 
     @property
+    def room(self) -> int:
+        """Calls that would get a connection at once."""
+        return len(self._idle) + (0 if self._sessions is None else self._sessions.room)
+
+    @property
     def full(self) -> bool:
         """No connection is idle and none may be opened: a call would wait for another to end."""
         return self._open >= self._most and not self._idle

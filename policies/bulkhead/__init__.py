@@ -11,5 +11,6 @@ POLICY = PolicySpec(
     rank=1,  # inside retry, so that back-off holds no place; outside breaker
     build=build,
     levels=frozenset({Level.DEFAULTS, Level.UPSTREAM, Level.ROUTE}),
+    waits=lambda config: config.queue > 0,
     check=check,
 )

@@ -6,7 +6,7 @@ from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Headers, Response
 from gateway.api.problem import problem
 from gateway.http.dates import format_date
-from policies.idempotency.core import Answer, Fields
+from policies.idempotency.kept import Answer, Fields
 
 # Of the moment (RFC 9110 §6.6.1, RFC 9111 §5.1), or written anew for each message
 _NOT_KEPT = frozenset((b"date", b"age", b"content-length", b"connection", b"server", b"x-request-id"))
@@ -62,6 +62,11 @@ def outcome_unknown(exchange: Exchange) -> Response:
 def too_large(exchange: Exchange) -> Response:
     detail = "The call with this key was executed; its answer was too large to keep, and is not sent again."
     return problem(exchange, 409, "idempotency.too-large", detail)
+
+
+def unreadable(exchange: Exchange) -> Response:
+    detail = "The call with this key was executed; its answer is kept under an encryption key that the gateway no longer has."
+    return problem(exchange, 409, "idempotency.unreadable", detail)
 
 
 def unavailable(exchange: Exchange) -> Response:

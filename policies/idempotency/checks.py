@@ -23,6 +23,14 @@ def check(config: IdempotencyConfig, context: CheckContext) -> Iterator[Complain
             f"not longer than the route's deadline (timeout.total, {format_duration(total)}): calls under way would count "
             "as lost",
         )
+    drain: float | None = None if context.settings is None else context.settings.drain.timeout
+    if context.route is not None and drain is not None and total > drain:
+        yield Complaint(
+            (),
+            f"calls may take longer (timeout.total, {format_duration(total)}) than a gateway that ends waits for them "
+            f"(drain.timeout, {format_duration(drain)}): their outcomes would be unknown",
+            "warning",
+        )
     upstream = context.upstream
     if config.on_unknown == "retry" and upstream is not None and not upstream.honours_idempotency_key:
         yield Complaint(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from gateway.api.config import Duration, Name, PolicyBlock, Size, format_duration
+from gateway.api.config import Duration, Name, PolicyBlock, Secret, SecretField, Size, format_duration
+from policies.idempotency.kept import Keyring
+from policies.idempotency.request import CANONICAL, KEYED
 
 _FIELD_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-
-_STORE = r"^(sqlite(:///[^?]+)?(\?sync=(full|normal))?|[a-z0-9][a-z0-9_-]*)$"
+_STORE = r"^(sqlite(:///[^?]+)?(\?sync=(full|normal))?|rediss?(\+[a-z]+)?://\S+|[a-z0-9][a-z0-9_-]*)$"
 
 Method = Annotated[str, Field(pattern=r"^(POST|PATCH|PUT|DELETE)$")]
 Part = Annotated[str, Field(pattern=rf"^(method|path|query|body|header:{_FIELD_NAME})$")]
@@ -37,6 +38,8 @@ class IdempotencyConfig(PolicyBlock):
     route's deadline (`timeout.total`)."""
     fingerprint: Annotated[tuple[Part, ...], Field(min_length=1)] = ("method", "path", "query", "body")
     """What makes two requests the same: method, path, query, body, header:NAME. Another one under the same key is 422."""
+    canonical_json: bool = False
+    """Whether bodies that differ only in the order of names, blanks and the writing of numbers are the same (RFC 8785)."""
     scope: Annotated[str, Field(pattern=rf"^(consumer|ip|route|header:{_FIELD_NAME}|claim:[!#-\[\]-~]+)$")] = "consumer"
     """Whose keys are apart: consumer, ip (IPv6: a /64), header:NAME, claim:NAME, or route (all callers share theirs)."""
     namespace: Name | None = None
@@ -52,9 +55,12 @@ class IdempotencyConfig(PolicyBlock):
     """Statuses (409, or 5xx for all of them) whose answers are kept too, beside the usual ones."""
     release: tuple[Statuses, ...] = ()
     """Statuses after which the call may be made again, beside the usual ones."""
+    encrypt: SecretField | None = None
+    """Keeps answers under AES-256-GCM: a reference to a key of 32 octets in hex or base64. Several, one a line: the first
+    encrypts, all of them read, so that keys can be replaced."""
     store: Annotated[str, Field(pattern=_STORE)] | None = None
-    """Where records are kept: memory, sqlite or sqlite:///PATH, with ?sync=normal where a power cut may lose the last
-    moments; SQLite in the state folder when left out."""
+    """Where records are kept: a name from `stores:`, memory, sqlite or sqlite:///PATH (with ?sync=normal where a power cut may
+    lose the last moments), or the URL of a Redis; SQLite in the state folder when left out."""
     on_store_error: Literal["deny", "allow"] = "deny"
     """When the store is away: refuse with 503, or let calls pass unprotected."""
 
@@ -69,9 +75,23 @@ class IdempotencyConfig(PolicyBlock):
             raise ValueError(f"{min(both)} is in `final` and in `release`; take it out of one")
         return self
 
+    @field_validator("encrypt")
+    @classmethod
+    def _keys(cls, secret: Secret | None) -> Secret | None:
+        Keyring(secret)
+        return secret
+
+    def keyring(self) -> Keyring:
+        return Keyring(self.encrypt)
+
     @property
     def selector(self) -> str:
-        return ",".join(self.fingerprint)
+        """What later calls are compared by; a record keeps it."""
+        writes = self.keyring().writes
+        parts = [CANONICAL if part == "body" and self.canonical_json else part for part in self.fingerprint]
+        if writes is not None:
+            parts.append(KEYED + writes)
+        return ",".join(parts)
 
 
 def statuses(written: tuple[str, ...]) -> frozenset[int]:

@@ -9,18 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-import orjson
-
 
 class State(Enum):
     FREE = "free"  # nothing is kept: the next call of this key is executed
+    CLAIMED = "claimed"  # somebody's, and nothing was sent: it waits for a place or a connection
     SENDING = "sending"  # durable before the first byte leaves
     FINAL = "final"  # the answer is kept, and given to whoever asks again
     UNKNOWN = "unknown"  # it may have been executed; nobody can say
 
 
 class Event(Enum):
-    CLAIM = "claim"  # a call is about to be sent
+    CLAIM = "claim"  # a call is to be sent
+    SEND = "send"  # its first byte is about to leave; in one step with the claim where nothing is to be waited for
+    EXTEND = "extend"  # its owner is alive: the lease begins anew
     COMPLETE = "complete"  # its owner has a final answer
     LOSE = "lose"  # its owner cannot tell whether it was executed
     RELEASE = "release"  # its owner knows that it was not executed, or that it may be again
@@ -32,7 +33,12 @@ class Event(Enum):
 
 
 TABLE: dict[tuple[State, Event], State] = {
-    (State.FREE, Event.CLAIM): State.SENDING,
+    (State.FREE, Event.CLAIM): State.CLAIMED,
+    (State.CLAIMED, Event.EXTEND): State.CLAIMED,
+    (State.CLAIMED, Event.SEND): State.SENDING,
+    (State.CLAIMED, Event.RELEASE): State.FREE,
+    (State.CLAIMED, Event.EXPIRE): State.FREE,
+    (State.SENDING, Event.EXTEND): State.SENDING,
     (State.SENDING, Event.COMPLETE): State.FINAL,
     (State.SENDING, Event.LOSE): State.UNKNOWN,
     (State.SENDING, Event.RELEASE): State.FREE,
@@ -49,6 +55,11 @@ TABLE: dict[tuple[State, Event], State] = {
 """Whatever is not in it does not happen."""
 
 
+def steps(event: Event) -> dict[State, State]:
+    """What `event` makes of each state that knows it."""
+    return {before: after for (before, each), after in TABLE.items() if each is event}
+
+
 def diagram() -> str:
     """The table as a Mermaid diagram; README.md holds it, and a test compares them."""
     lines = ["stateDiagram-v2", "    [*] --> free"]
@@ -56,72 +67,57 @@ def diagram() -> str:
     return "\n".join(lines)
 
 
-Fields = tuple[tuple[bytes, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is given to whoever asks again. `too_large`: it was executed, and its answer was not kept."""
-
-    status: int
-    headers: Fields
-    body: bytes
-    too_large: bool = False
-    settled_by: str = ""  # the operator who wrote it down, with the reason
-
-
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is kept of a key. `selector` says what `fingerprint` was made of: later calls are compared by it."""
+    """What is kept of a key. `selector` says what `fingerprint` was made of: later calls are compared by it.
+
+    `sendings` counts the calls that may have been sent: above one, that the last was not executed frees nothing.
+    `answer` is kept as it is given: octets, maybe encrypted.
+    """
 
     state: State
     owner: str
-    fingerprint: str
-    selector: str
     lease_until: float
     expires: float
-    answer: Answer | None = None
+    sendings: int
+    fingerprint: str
+    selector: str
+    answer: bytes = b""
 
-    def at(self, now: float) -> Record:
-        """The record as time has made it."""
-        if self.state is State.SENDING and self.lease_until <= now:
-            return self.after(Event.EXPIRE)
-        return self
+    def at(self, now: float) -> Record | None:
+        """The record as time has made it; None when it is free."""
+        if self.lease_until > now or (self.state is not State.CLAIMED and self.state is not State.SENDING):
+            return self
+        after = TABLE[self.state, Event.EXPIRE]
+        return None if after is State.FREE else replace(self, state=after)
 
-    def after(self, event: Event) -> Record:
-        """The record after an event that the table allows; KeyError otherwise."""
-        return replace(self, state=TABLE[self.state, event])
-
-    def allows(self, event: Event) -> bool:
-        return (self.state, event) in TABLE
+    @property
+    def ends(self) -> float:
+        """When nothing is left of it, whatever happens until then."""
+        return self.lease_until if self.state is State.CLAIMED else self.expires
 
     def encode(self) -> bytes:
-        """One line of JSON, and the answer's body as it is behind it."""
-        answer = self.answer
-        line: list[object] = [
-            self.state.value,
-            self.owner,
-            self.fingerprint,
-            self.selector,
-            self.lease_until,
-            self.expires,
-        ]
-        if answer is None:
-            return orjson.dumps(line)
-        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
-        line += [answer.status, fields, answer.too_large, answer.settled_by]
-        return orjson.dumps(line) + b"\n" + answer.body
+        """A line of words, which Lua reads as well, and the answer behind it. Times are whole milliseconds."""
+        line = (
+            f"{self.state.value} {self.owner or '-'} {self.lease_until * 1000:.0f} {self.expires * 1000:.0f} "
+            f"{self.sendings} {self.fingerprint} {self.selector}\n"
+        )
+        return line.encode("ascii") + self.answer
 
     @classmethod
     def decode(cls, kept: bytes) -> Record:
-        line, found, body = kept.partition(b"\n")
-        state, owner, fingerprint, selector, lease_until, expires, *rest = orjson.loads(line)
-        answer = None
-        if found:
-            status, fields, too_large, settled_by = rest
-            headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in fields)
-            answer = Answer(status, headers, body, too_large, settled_by)
-        return cls(State(state), owner, fingerprint, selector, lease_until, expires, answer)
+        line, _, answer = kept.partition(b"\n")
+        state, owner, lease, expires, sendings, fingerprint, selector = line.decode("ascii").split(" ")
+        return cls(
+            State(state),
+            "" if owner == "-" else owner,
+            int(lease) / 1000,
+            int(expires) / 1000,
+            int(sendings),
+            fingerprint,
+            selector,
+            answer,
+        )
 
 
 class Verdict(Enum):

@@ -1,18 +1,28 @@
-"""The transitions of a record as atomic operations on a store. Each does one step of core.py's table, or nothing.
+"""What is done to a record, as atomic operations on a store. Each does steps of core.py's table, or nothing.
 
-Records are octets, so that the same operations run in memory and in SQLite. There are no Lua bodies: records are not
-kept in Redis in this version, and the configuration check says so.
+Records are octets, so that the same operations run in memory, in SQLite and in Redis, where a Lua body does what `apply` does
+elsewhere; a test compares them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from functools import cache
+from importlib.resources import files
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from gateway.api.ports import Table
-from policies.idempotency.core import Answer, Event, Record, State
+from policies.idempotency.core import TABLE, Event, Record, State, steps
 
 T = TypeVar("T")
+
+Arguments = tuple[bytes | int | float, ...]
+
+
+def _lua(name: str) -> str:
+    """A body, behind what all of them begin with."""
+    here = files("policies.idempotency")
+    return here.joinpath("record.lua").read_text() + here.joinpath(name).read_text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +31,11 @@ class _On(Generic[T]):
 
     key: str
 
-    name = "idempotency"
+    name = ""
     lua = ""
 
     def keys(self) -> tuple[str, ...]:
         return (self.key,)
-
-    def arguments(self) -> tuple[bytes | int | float, ...]:
-        return ()
-
-    def parse(self, reply: Any) -> T:
-        value: T = reply
-        return value
 
 
 def _find(table: Table, key: str, now: float) -> Record | None:
@@ -40,109 +43,186 @@ def _find(table: Table, key: str, now: float) -> Record | None:
     return None if kept is None else Record.decode(kept).at(now)
 
 
-def _keep(table: Table, key: str, record: Record) -> None:
-    table.set(key, record.encode(), record.expires)
+def _record(reply: bytes | None) -> Record | None:
+    return None if reply is None else Record.decode(reply)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim(_On["Record | None"]):
-    """Own the key, if it is free: None. Else the present record. `retry` takes over an unknown one of the same request."""
+    """Own the key, if it is free: None. Else the present record.
+
+    `at_once`: it is sent now, and so claimed and sending in one step. `retry` takes over an unknown one of the same request.
+    """
 
     owner: str
     fingerprint: str
     selector: str
     lease_s: float
     ttl_s: float
+    at_once: bool = True
     retry: bool = False
+
+    name = "idempotency.claim"
+    lua = _lua("claim.lua")
+
+    def arguments(self) -> Arguments:
+        return (
+            self.owner.encode(),
+            self.fingerprint.encode(),
+            self.selector.encode(),
+            int(self.lease_s * 1000),
+            int(self.ttl_s * 1000),
+            int(self.at_once),
+            int(self.retry),
+        )
 
     def apply(self, table: Table, now: float) -> Record | None:
         found = _find(table, self.key, now)
-        if found is not None:
-            same = (found.selector, found.fingerprint) == (self.selector, self.fingerprint)
-            if not (self.retry and same and found.allows(Event.RETRY)):
-                return found
-            taken = replace(found.after(Event.RETRY), owner=self.owner, lease_until=now + self.lease_s)
-            taken = replace(taken, expires=max(taken.expires, taken.lease_until))
+        lease_until = now + self.lease_s
+        if found is None:
+            state = TABLE[State.FREE, Event.CLAIM]
+            if self.at_once:
+                state = TABLE[state, Event.SEND]
+            expires = now + max(self.ttl_s, self.lease_s)
+            taken = Record(state, self.owner, lease_until, expires, 1, self.fingerprint, self.selector)
         else:
-            ends = now + self.lease_s, now + max(self.ttl_s, self.lease_s)
-            taken = Record(State.SENDING, self.owner, self.fingerprint, self.selector, *ends)
-        _keep(table, self.key, taken)
+            same = found.selector == self.selector and found.fingerprint == self.fingerprint
+            after = TABLE.get((found.state, Event.RETRY))
+            if after is None or not (self.retry and same):
+                return found
+            taken = replace(
+                found,
+                state=after,
+                owner=self.owner,
+                lease_until=lease_until,
+                expires=max(found.expires, lease_until),
+                sendings=found.sendings + 1,
+            )
+        table.set(self.key, taken.encode(), taken.ends)
         return None
 
+    def parse(self, reply: Any) -> Record | None:
+        return _record(reply)
 
-@dataclass(frozen=True, slots=True)
-class Complete(_On[bool]):
-    """Keep the answer. False: the record is somebody else's by now, or gone. May be repeated."""
 
-    owner: str
-    answer: Answer
+class Changed(NamedTuple):
+    """What a change met, and whether it was made, now or before."""
 
-    def apply(self, table: Table, now: float) -> bool:
-        found = _find(table, self.key, now)
-        if found is None or found.owner != self.owner:
-            return False
-        if not found.allows(Event.COMPLETE):
-            return found.answer == self.answer
-        _keep(table, self.key, replace(found.after(Event.COMPLETE), answer=self.answer))
-        return True
+    state: State
+    done: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Lose(_On[bool]):
-    """Nobody knows how it ended. False as in Complete. May be repeated."""
+class _Change(_On[Changed]):
+    """One event. `owner` None: an operator's. Its owner may repeat it: what it led to is not changed again."""
 
-    owner: str
+    owner: str | None
+    lease_s: float = 0.0  # from now; 0: as it was
+    answer: bytes = b""
 
-    def apply(self, table: Table, now: float) -> bool:
+    event: ClassVar[Event]
+    repeated: ClassVar[Event | None] = None  # instead of `event`, where an earlier call may have been executed
+
+    name = "idempotency.change"
+    lua = _lua("change.lua")
+
+    def arguments(self) -> Arguments:
+        return (
+            b"" if self.owner is None else self.owner.encode(),
+            _written(self.event),
+            _written(self.repeated or self.event),
+            int(self.lease_s * 1000),
+            self.answer,
+        )
+
+    def apply(self, table: Table, now: float) -> Changed:
         found = _find(table, self.key, now)
-        if found is None or found.owner != self.owner:
-            return False
-        if found.allows(Event.LOSE):
-            _keep(table, self.key, found.after(Event.LOSE))
-        return True
+        if found is None:
+            return Changed(State.FREE, False)
+        if self.owner is not None and found.owner != self.owner:
+            return Changed(found.state, False)
+        table_of = steps(self.repeated if self.repeated and found.sendings > 1 else self.event)
+        after = table_of.get(found.state)
+        if after is None:
+            made = self.owner is not None and found.state in table_of.values() and found.answer == self.answer
+            return Changed(found.state, made)
+        if after is State.FREE:
+            table.delete(self.key)
+        else:
+            lease_until = now + self.lease_s if self.lease_s else found.lease_until
+            owner = found.owner if self.owner is not None else ""
+            changed = replace(found, state=after, owner=owner, lease_until=lease_until, answer=self.answer)
+            if changed.expires < lease_until:
+                changed = replace(changed, expires=lease_until)
+            table.set(self.key, changed.encode(), changed.ends)
+        return Changed(found.state, True)
+
+    def parse(self, reply: Any) -> Changed:
+        state, done = reply
+        return Changed(State(state.decode()), bool(done))
 
 
-@dataclass(frozen=True, slots=True)
-class Release(_On[bool]):
-    """Free the key: nothing was executed. False as in Complete. May be repeated."""
+@cache
+def _written(event: Event) -> bytes:
+    """The steps of an event, as change.lua reads them: `claimed>sending `."""
+    return b"".join(f"{before.value}>{after.value} ".encode() for before, after in steps(event).items())
 
-    owner: str
 
-    def apply(self, table: Table, now: float) -> bool:
-        found = _find(table, self.key, now)
-        if found is None or found.owner != self.owner or not found.allows(Event.RELEASE):
-            return False
-        table.delete(self.key)
-        return True
+class Send(_Change):
+    """The first byte is about to leave."""
+
+    event = Event.SEND
+
+
+class Extend(_Change):
+    """The owner is alive: its lease begins anew."""
+
+    event = Event.EXTEND
+
+
+class Complete(_Change):
+    """Keep the answer."""
+
+    event = Event.COMPLETE
+
+
+class Lose(_Change):
+    """Nobody knows how it ended."""
+
+    event = Event.LOSE
+
+
+class Release(_Change):
+    """Free the key: nothing was executed. After an earlier call of which nobody knows that, it is unknown again."""
+
+    event = Event.RELEASE
+    repeated = Event.LOSE
+
+
+class Settle(_Change):
+    """An operator writes down how an unknown call ended."""
+
+    event = Event.SETTLE
+
+
+class Discard(_Change):
+    """An operator frees the key; not that of a call under way."""
+
+    event = Event.DISCARD
 
 
 @dataclass(frozen=True, slots=True)
 class Show(_On["Record | None"]):
     """The record, as it is now."""
 
+    name = "idempotency.show"
+    lua = _lua("show.lua")
+
+    def arguments(self) -> Arguments:
+        return ()
+
     def apply(self, table: Table, now: float) -> Record | None:
         return _find(table, self.key, now)
 
-
-@dataclass(frozen=True, slots=True)
-class Settle(_On["State | None"]):
-    """An operator writes down how an unknown call ended. The state it was in; only `unknown` was settled. None: no record."""
-
-    answer: Answer
-
-    def apply(self, table: Table, now: float) -> State | None:
-        found = _find(table, self.key, now)
-        if found is not None and found.allows(Event.SETTLE):
-            _keep(table, self.key, replace(found.after(Event.SETTLE), owner="", answer=self.answer))
-        return None if found is None else found.state
-
-
-@dataclass(frozen=True, slots=True)
-class Discard(_On["State | None"]):
-    """An operator frees the key. The state it was in; a call under way is not freed. None: no record."""
-
-    def apply(self, table: Table, now: float) -> State | None:
-        found = _find(table, self.key, now)
-        if found is not None and found.allows(Event.DISCARD):
-            table.delete(self.key)
-        return None if found is None else found.state
+    def parse(self, reply: Any) -> Record | None:
+        return _record(reply)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from gateway.api.callers import key_of as caller_key
 from gateway.api.callers import value_of
@@ -14,17 +14,19 @@ from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Body, Headers, Response
 from gateway.api.pause import pause
 from gateway.api.policy import Built, Layer
-from gateway.api.ports import Operation, Scope
+from gateway.api.ports import Scope
 from policies.idempotency import answers
 from policies.idempotency.config import IdempotencyConfig, statuses
-from policies.idempotency.core import Answer, Record, State, Verdict, verdict_of
-from policies.idempotency.lasting import Afterwards
-from policies.idempotency.operations import Claim, Complete, Lose, Release
+from policies.idempotency.core import Record, State, Verdict, verdict_of
+from policies.idempotency.kept import Answer, UnreadableError
+from policies.idempotency.lasting import Afterwards, Leases
+from policies.idempotency.operations import Claim
+from policies.idempotency.owner import DECISIONS, Ledger, NotSentError, Owner
 from policies.idempotency.request import BadKey, fingerprint, key_of, record_key
 
-T = TypeVar("T")
-
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 0.5  # between two looks at a call that another one waits for
+
+UNDER_WAY = (State.CLAIMED, State.SENDING)
 
 
 def build(config: IdempotencyConfig, scope: Scope) -> Built | Sequence[Built]:
@@ -39,44 +41,51 @@ class _Base(Layer):
     def __init__(self, config: IdempotencyConfig, scope: Scope) -> None:
         namespace = config.namespace or scope.route
         store = scope.lasting_store(config.store)
-        self._store = store.within("shadow", namespace) if scope.shadow else store.within(namespace)
+        now = scope.clock.monotonic
+        leases_of = ("leases", config.store, config.lease)
+        self._ledger = Ledger(
+            store.within("shadow", namespace) if scope.shadow else store.within(namespace),
+            scope.clock,
+            config.keyring(),
+            config.lease,
+            config.ttl,
+            scope.state(leases_of, lambda: Leases(now, config.lease)),
+            scope.state(("afterwards", config.store), lambda: Afterwards(now)),
+            {decision: scope.tally(decision) for decision in DECISIONS},
+            config.on_store_error == "allow",
+        )
+        self._now = now
+        self._count = self._ledger.count
         self._methods = frozenset(config.methods)
         self._required = config.required
         self._header = config.header
         self._field = config.header.lower().encode("ascii")
         self._selector = config.selector
-        self._lease_s, self._ttl_s = config.lease, config.ttl
         self._max_response = config.max_response
         self._waits = config.in_flight == "wait"
         self._retries = config.on_unknown == "retry"
-        self._allows = config.on_store_error == "allow"
         self._final, self._released = statuses(config.final), statuses(config.release)
         self._authenticates = scope.calls is not None and scope.calls.auth is not None
         self._principal = _principal_of(config.scope)
-        self._clock = scope.clock
-        self._now = scope.clock.monotonic
-        self._tally = scope.tally
-        self._lost = scope.tally("outcome-lost")
-        self._count = {
-            name: scope.tally(name)
-            for name in (
-                *("claimed", "replayed", "in-flight", "other-request", "outcome-unknown", "too-large", "key-missing"),
-                *("key-malformed", "store-unavailable", "too-late", "fenced", "final", "released", "unknown"),
-            )
-        }
-        self._afterwards = scope.state("afterwards", lambda: Afterwards(scope.clock.monotonic))
+        self._ready = scope.ready
+        # tokens are told apart, not kept secret: drawing each anew takes 1 µs
+        self._process, self._numbers = secrets.token_hex(8), itertools.count()
 
-    def _counted(self, name: str) -> None:
-        self._count[name].value += 1
+    def _fingerprint(self, selector: str, exchange: Exchange, body: bytes) -> str | None:
+        """None: the record was made under a key that is gone, and cannot be compared."""
+        return fingerprint(selector, exchange.request, body, self._ledger.keyring.secrets)
 
-    def _claim(self, exchange: Exchange, key: str, body: bytes, selector: str) -> Claim:
+    def _claim(self, exchange: Exchange, key: str, digest: str | None, selector: str, *, at_once: bool) -> Claim:
+        assert digest is not None, "claimed is what can be compared: by the keys that are there"
+        ledger = self._ledger
         return Claim(
             record_key(self._principal(exchange), key),
-            secrets.token_hex(8),
-            fingerprint(selector, exchange.request, body),
+            f"{self._process}-{next(self._numbers):x}",
+            digest,
             selector,
-            self._lease_s,
-            self._ttl_s,
+            ledger.lease_s,
+            ledger.ttl_s,
+            at_once,
             self._retries,
         )
 
@@ -85,6 +94,10 @@ class _Base(Layer):
 
 
 class IdempotencyLayer(_Base):
+    def __init__(self, config: IdempotencyConfig, scope: Scope) -> None:
+        super().__init__(config, scope)
+        self._claiming = 0  # calls whose claims are on their way
+
     async def around(self, exchange: Exchange, proceed: Proceed) -> Response:
         request = exchange.request
         if request.method not in self._methods:
@@ -92,90 +105,106 @@ class IdempotencyLayer(_Base):
         try:
             key = key_of(request.headers.get_all(self._field))
         except BadKey as bad:
-            self._counted("key-malformed")
+            self._count("key-malformed")
             return answers.malformed(exchange, self._header, str(bad))
         if key is None:
             if not self._required:
                 return await proceed(exchange)
-            self._counted("key-missing")
+            self._count("key-missing")
             return answers.missing(exchange, self._header)
+        exchange.keyed = True
         body = await exchange.read_body()
-        claim = self._claim(exchange, key, body, self._selector)
+        selector = self._selector
+        digest = self._fingerprint(selector, exchange, body)
         look_s = FIRST_LOOK_S
         while True:
-            claimed_at = self._now()  # before the claim: the store counts the lease from later on
+            claim = self._claim(exchange, key, digest, selector, at_once=self._ready(self._claiming))
+            owner = Owner(self._ledger, claim, self._now(), exchange)
+            self._claiming += 1
             try:
-                found = await self._store.run(claim)
+                found = await self._ledger.store.run(claim)
             except StoreError:
-                # the reply may be lost, not the claim: it is taken back as soon as the store answers
-                self._later(Release(claim.key, claim.owner), claimed_at + self._lease_s)
-                self._counted("store-unavailable")
-                return await proceed(exchange) if self._allows else answers.unavailable(exchange)
+                owner.withdraw()  # the reply may be lost, not the claim
+                self._count("store-unavailable")
+                return await proceed(exchange) if self._ledger.allows else answers.unavailable(exchange)
+            except BaseException:
+                owner.withdraw()
+                raise
+            finally:
+                self._claiming -= 1
             if found is None:
-                self._counted("claimed")
-                return await self._own(exchange, proceed, claim, claimed_at + self._lease_s)
-            if found.selector != claim.selector:  # made under another configuration: compared by its own
-                claim = self._claim(exchange, key, body, found.selector)
-                if found.state is State.UNKNOWN and self._retries and found.fingerprint == claim.fingerprint:
+                self._count("claimed")
+                return await self._own(exchange, proceed, owner)
+            if found.selector != selector:  # made under another configuration: compared by its own
+                selector, digest = found.selector, self._fingerprint(found.selector, exchange, body)
+                if found.state is State.UNKNOWN and self._retries and found.fingerprint == digest:
                     continue
-            if found.state is State.SENDING and self._waits and found.fingerprint == claim.fingerprint:
+            if found.state in UNDER_WAY and self._waits and found.fingerprint == digest:
                 left_s = exchange.deadline - self._now()
                 if left_s > look_s:
                     await pause(exchange, look_s)
                     look_s = min(2 * look_s, LONGEST_LOOK_S)
                     continue
-            return self._answer(exchange, found, claim.fingerprint)
+            return self._answer(exchange, found, digest, claim.key)
 
-    def _answer(self, exchange: Exchange, found: Record, digest: str) -> Response:
+    def _answer(self, exchange: Exchange, found: Record, digest: str | None, place: str) -> Response:
         """What there is to say of a key that another call has or had."""
-        if found.fingerprint != digest:
-            self._counted("other-request")
+        if digest is not None and found.fingerprint != digest:
+            self._count("other-request")
             return answers.other_request(exchange)
-        if found.answer is not None:
-            if found.answer.too_large:
-                self._counted("too-large")
-                return answers.too_large(exchange)
-            self._counted("replayed")
-            exchange.note("idempotency.replayed")
-            return answers.replay(found.answer, self._clock.time())
-        if found.state is State.SENDING:
-            self._counted("in-flight")
+        if found.state in UNDER_WAY:
+            self._count("in-flight")
             return answers.in_flight(exchange)
-        self._counted("outcome-unknown")
-        return answers.outcome_unknown(exchange)
+        if found.state is State.UNKNOWN:
+            self._count("outcome-unknown")
+            return answers.outcome_unknown(exchange)
+        try:
+            if digest is None:
+                raise UnreadableError("its request cannot be compared")
+            answer = self._ledger.keyring.read(found.answer, place)
+        except UnreadableError:
+            self._count("unreadable")
+            return answers.unreadable(exchange)
+        if answer.too_large:
+            self._count("too-large")
+            return answers.too_large(exchange)
+        self._count("replayed")
+        exchange.note("idempotency.replayed")
+        return answers.replay(answer, self._ledger.clock.time())
 
-    async def _own(self, exchange: Exchange, proceed: Proceed, claim: Claim, lease_end: float) -> Response:
-        """The call itself. Its record is durable; whatever happens now ends in a change of it, or with its lease."""
-        key, owner = claim.key, claim.owner
-        # A process that was stopped in between must not send what another may have taken over
-        if self._now() >= exchange.deadline or lease_end <= exchange.deadline:
-            await self._change(Release(key, owner), lease_end)
-            self._counted("too-late")
+    async def _own(self, exchange: Exchange, proceed: Proceed, owner: Owner) -> Response:
+        """The call itself. Whatever happens now ends in a change of the record, or with its lease."""
+        if not owner.begin():
+            await owner.release()
+            self._count("too-late")
             return answers.too_late(exchange)
         exchange.request.headers.set(b"accept-encoding", b"identity")  # whoever asks again may accept another coding
         exchange.runs_on = True
+        exchange.before_send = owner.before_send
+        self._ledger.leases.hold(owner)
         try:
             response = await proceed(exchange)
-            if not exchange.sent:  # a refusal by the gateway itself
-                await self._change(Release(key, owner), lease_end)
-                self._counted("released")
-                return response
-            verdict = self._verdict(response.status)
-            answer = await self._whole(exchange, response) if verdict is Verdict.FINAL else None
+            verdict = self._verdict(response.status) if exchange.sent else Verdict.RELEASED
+            if verdict is Verdict.FINAL:
+                await owner.complete(await self._whole(exchange, response))
+            elif verdict is Verdict.RELEASED:  # a refusal by the gateway itself among them
+                await owner.release()
+            else:
+                await owner.lose()
+        except NotSentError as refused:
+            await owner.release()
+            self._count(refused.code)
+            return answers.too_late(exchange) if refused.code == "too-late" else answers.unavailable(exchange)
         except Exception:
-            await self._change(Lose(key, owner) if exchange.sent else Release(key, owner), lease_end)
-            self._counted("unknown" if exchange.sent else "released")
+            await (owner.lose() if exchange.sent else owner.release())
             raise
-        except BaseException:  # cancelled: nothing can be waited for
-            self._later(Lose(key, owner) if exchange.sent else Release(key, owner), lease_end)
+        except BaseException:  # cancelled
+            owner.leave()
             raise
         finally:
+            self._ledger.leases.let_go(owner)
             exchange.runs_on = False
-        if answer is not None:
-            await self._change(Complete(key, owner, answer), lease_end)
-        else:
-            await self._change(Release(key, owner) if verdict is Verdict.RELEASED else Lose(key, owner), lease_end)
-        self._counted(verdict.value)
+            exchange.before_send = None
         return response
 
     async def _whole(self, exchange: Exchange, response: Response) -> Answer:
@@ -205,16 +234,6 @@ class IdempotencyLayer(_Base):
             return Answer(response.status, (), b"", too_large=True)
         return Answer(response.status, fields, body)
 
-    async def _change(self, operation: Operation[bool], until: float) -> None:
-        try:
-            if not await self._store.run(operation):
-                self._counted("fenced")
-        except StoreError:
-            self._later(operation, until)
-
-    def _later(self, operation: Operation[bool], until: float) -> None:
-        self._afterwards.try_again(self._store, operation, until, self._lost)
-
 
 class ShadowLayer(_Base):
     """Records and reports, never blocks and changes nothing. Answers' bodies are not kept."""
@@ -229,41 +248,47 @@ class ShadowLayer(_Base):
             return await self._pass(exchange, proceed, "key-malformed")
         if key is None:
             return await (self._pass(exchange, proceed, "key-missing") if self._required else proceed(exchange))
-        claim = self._claim(exchange, key, await exchange.read_body(), self._selector)
-        found = await self._try(claim)
-        if isinstance(found, StoreError):
+        exchange.keyed = True
+        digest = self._fingerprint(self._selector, exchange, await exchange.read_body())
+        claim = self._claim(exchange, key, digest, self._selector, at_once=True)
+        owner = Owner(self._ledger, claim, self._now(), exchange)
+        try:
+            found = await self._ledger.store.run(claim)
+        except StoreError:
+            owner.withdraw()
             return await self._pass(exchange, proceed, "store-unavailable")
         if found is not None:
             return await self._pass(exchange, proceed, _report(found, claim))
-        self._counted("claimed")
-        change: Operation[bool] = Lose(claim.key, claim.owner)
+        self._count("claimed")
+        self._ledger.leases.hold(owner)
         try:
             response = await proceed(exchange)
-            verdict = self._verdict(response.status) if exchange.sent else Verdict.RELEASED
-            if verdict is Verdict.FINAL:
-                change = Complete(claim.key, claim.owner, Answer(response.status, (), b""))
-            elif verdict is Verdict.RELEASED:
-                change = Release(claim.key, claim.owner)
-            return response
+        except BaseException:
+            owner.leave()
+            raise
         finally:
-            await self._try(change)
+            self._ledger.leases.let_go(owner)
+        match self._verdict(response.status) if exchange.sent else Verdict.RELEASED:
+            case Verdict.FINAL:
+                await owner.complete(Answer(response.status, (), b""))
+            case Verdict.RELEASED:
+                await owner.release()
+            case Verdict.UNKNOWN:
+                await owner.lose()
+        return response
 
     async def _pass(self, exchange: Exchange, proceed: Proceed, reason: str) -> Response:
-        self._counted(reason)
+        self._count(reason)
         exchange.note(f"shadow:idempotency.{reason}")
         return await proceed(exchange)
-
-    async def _try(self, operation: Operation[T]) -> T | StoreError:
-        try:
-            return await self._store.run(operation)
-        except StoreError as away:
-            return away
 
 
 def _report(found: Record, claim: Claim) -> str:
     if found.selector == claim.selector and found.fingerprint != claim.fingerprint:
         return "other-request"
-    return {State.SENDING: "in-flight", State.UNKNOWN: "outcome-unknown"}.get(found.state, "replayed")
+    if found.state in UNDER_WAY:
+        return "in-flight"
+    return "outcome-unknown" if found.state is State.UNKNOWN else "replayed"
 
 
 def _principal_of(scope: str) -> Callable[[Exchange], str]:

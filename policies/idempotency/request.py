@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+
+import rfc8785
 
 from gateway.api.messages import Request
 from gateway.http.structured import StructuredError, parse_item
 
 LONGEST = 255  # characters of a key, as Stripe's
+CANONICAL = "canonical-body"  # a part of selectors: the body by RFC 8785
+KEYED = "key:"  # a part of selectors: the id of a secret, without which nobody can try out what the rest was
 
 _BARE = frozenset(range(0x21, 0x7F)) - frozenset(b'",;\\')
 
@@ -42,11 +47,16 @@ def key_of(values: Sequence[bytes]) -> str | None:
     return key
 
 
-def fingerprint(selector: str, request: Request, body: bytes) -> str:
-    """SHA-256, in hex, of the parts that `selector` names; each with its length, so that no two divide alike."""
+def fingerprint(selector: str, request: Request, body: bytes, secrets: Mapping[str, bytes]) -> str | None:
+    """SHA-256, in hex, of the parts that `selector` names; each with its length, so that no two divide alike.
+
+    None: it names a secret that is none of `secrets`, so that nothing can be compared.
+    """
     digest = hashlib.sha256()
     for part in selector.split(","):
-        octets = _part(part, request, body)
+        octets = secrets.get(part.removeprefix(KEYED)) if part.startswith(KEYED) else _part(part, request, body)
+        if octets is None:
+            return None
         digest.update(b"%d:" % len(octets))
         digest.update(octets)
     return digest.hexdigest()
@@ -62,9 +72,26 @@ def _part(part: str, request: Request, body: bytes) -> bytes:
             return request.query
         case "body":
             return body
+        case "canonical-body":
+            return canonical(body)
         case _:
             name = part.removeprefix("header:").lower().encode("ascii")
             return b"\0".join(request.headers.get_all(name))
+
+
+def canonical(body: bytes) -> bytes:
+    """JSON by RFC 8785; as it is what has no such form (§3.1: I-JSON), which then equals only itself."""
+    try:
+        return rfc8785.dumps(json.loads(body, object_pairs_hook=_without_duplicates))
+    except (ValueError, RecursionError):  # CanonicalizationError and UnicodeDecodeError are ValueErrors
+        return body
+
+
+def _without_duplicates(members: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(members)
+    if len(found) < len(members):
+        raise ValueError("a name is there twice (RFC 7493 §2.3)")
+    return found
 
 
 def record_key(principal: str, key: str) -> str:

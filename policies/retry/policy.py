@@ -94,7 +94,7 @@ class RetryLayer(Layer):
     def _repeatable(self, exchange: Exchange) -> bool:
         """Whether it may be done twice, for all that its route, method and key say."""
         request = exchange.request
-        if self._honours_key and request.headers.get(KEY):
+        if self._honours_key and (exchange.keyed or request.headers.get(KEY)):
             return True
         return request.method in SAFE if self._safe is None else self._safe
 

@@ -53,6 +53,7 @@ def _check_policies(
         authenticated=False,
         upstream=upstream,
         beside=beside,
+        settings=world.settings,
     )
     for name, units in policies.written.items():
         for unit in units:

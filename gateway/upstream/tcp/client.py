@@ -67,6 +67,8 @@ class MessageUpstream(Upstream):
         stale: bool | None,
     ) -> Response:
         """One try on one target. An error with sent=False left the target as it was, but for connections."""
+        if request.before is not None:
+            await request.before()
         now = self._time()
         if request.correlation is not None:
             return await self._correlated(pool, request, message, deadline, fresh=stale is not None)

@@ -36,9 +36,10 @@ class Caller:
         on_slow: OnSlow | None = None,
         fields: tuple[tuple[bytes, bytes], ...] = (),
         correlation: Correlation | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> Response:
         headers = Headers([(b"host", b"caller.example"), *fields])
-        request = UpstreamRequest(method, target, headers, body, on_slow, correlation=correlation)
+        request = UpstreamRequest(method, target, headers, body, on_slow, correlation=correlation, before=before)
         deadline = asyncio.get_running_loop().time() + within_s
         return await self.upstream.send(request, deadline, replayable=replayable)
 

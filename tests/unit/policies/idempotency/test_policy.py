@@ -10,8 +10,9 @@ from gateway.testing.clock import FakeClock
 from gateway.testing.exchange import BytesBody, FakeScope, make_exchange, make_principal
 from gateway.testing.store import RemoteStore
 from policies.idempotency.config import IdempotencyConfig
-from policies.idempotency.core import Answer, State
-from policies.idempotency.operations import Discard, Settle, Show
+from policies.idempotency.core import State
+from policies.idempotency.kept import Answer, Keyring
+from policies.idempotency.operations import Changed, Discard, Settle, Show
 from policies.idempotency.policy import build
 from policies.idempotency.request import record_key
 
@@ -83,7 +84,7 @@ def test_a_retry_gets_the_first_answer_byte_for_byte():
             (b"idempotency-replayed", b"true"),
         ]
         assert world.executed == 1
-        assert world.scope.counts() == {"claimed": 1, "final": 1, "replayed": 1}
+        assert world.scope.counts() == {"claimed": 1, "sending": 1, "final": 1, "replayed": 1}
 
     play(scenario)
 
@@ -216,9 +217,10 @@ def test_a_dead_owner_leaves_an_unknown_outcome_that_operators_settle():
         held = await world.call()
         assert (held.status, code(held)) == (409, "idempotency.outcome-unknown")
         store = world.scope.stores[None].within("orders")
-        assert await store.run(Settle(KEY, Answer(200, (), b"done", settled_by="me"))) is State.UNKNOWN
+        answer = Keyring(None).keep(Answer(200, (), b"done", settled_by="me"), KEY)
+        assert await store.run(Settle(KEY, None, answer=answer)) == Changed(State.UNKNOWN, True)
         assert (await world.call()).body == b"done"
-        assert await store.run(Discard(KEY)) is State.FINAL
+        assert await store.run(Discard(KEY, None)) == Changed(State.FINAL, True)
         await world.call()
         assert world.executed == 2
 
