@@ -16,11 +16,13 @@ from gateway.api.messages import Body, Response, UpstreamRequest
 from gateway.api.settings.upstream import UpstreamConfig
 from gateway.upstream.connection import Connection, StaleConnection
 from gateway.upstream.dial import Tls
+from gateway.upstream.http2 import Session
 from gateway.upstream.http2_fields import check_request
 from gateway.upstream.pool import Pool, PoolSettings
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.targets import Targets
 from gateway.upstream.tls import client_context
+from gateway.upstream.tunnel import open_tunnel
 from gateway.upstream.waiter import Call
 from gateway.upstream.websocket import UpstreamSocket
 from gateway.upstream.wire import write_head
@@ -236,15 +238,13 @@ class Upstream:
 
         `request` holds no field of the handshake. Raises UpstreamError and RequestRefused.
         """
-        if self._http2:  # RFC 8441 is spoken by few; an HTTP/2 upstream need not speak HTTP/1.1 at all
-            raise RequestRefused(501, "websocket.http2", "What answers here speaks HTTP/2, and takes no WebSockets.")
         targets = self._targets
         pool = targets.only or targets.pick(request)
         failed: tuple[Pool, ...] = ()
         while pool is not None:
-            make = partial(UpstreamSocket, self.name, self._sweep, pool.idle_body_s)
+            due = min(deadline, self._time() + pool.first_byte_s)
             try:
-                socket = await pool.dial_apart(make)
+                socket = await self._socket(pool, due)
             except UpstreamError:
                 failed = (*failed, pool)
                 pool = None if self._time() >= deadline else targets.pick(request, failed)
@@ -255,9 +255,7 @@ class Upstream:
             if request.tried is not None:
                 request.tried.append(pool.url)
             try:
-                head = write_head("GET", request.target, pool.host, socket.offer(request.headers, subprotocols))
-                answer = socket.begin(head, min(deadline, self._time() + pool.first_byte_s))
-                return await answer
+                return await socket.ask(request, pool.host, subprotocols, due)
             except ValueError as problem:
                 raise RequestRefused(400, "request.framing", "The request cannot be written as HTTP.") from problem
             except UpstreamError as error:
@@ -267,6 +265,13 @@ class Upstream:
                 if not socket.is_open:
                     socket.close()
         raise targets.none_healthy()
+
+    async def _socket(self, pool: Pool, due: float) -> UpstreamSocket:
+        """A connection of its own for a WebSocket. Raises UpstreamError, nothing sent, and RequestRefused."""
+        if not self._http2:
+            return await pool.dial_apart(partial(UpstreamSocket, self.name, self._sweep, pool.idle_body_s))
+        session = await pool.dial_apart(partial(Session, self._sweep.loop, tls=None))
+        return await open_tunnel(self.name, self._sweep, pool.idle_body_s, session, due)
 
     def _context(self, config: UpstreamConfig) -> tuple[object, ssl.SSLContext] | None:
         """The TLS context with what it was made of: the same while the configuration and its files' contents are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -40,11 +40,51 @@ MAX_BACKLOG = 2**20  # octets of PING and SETTINGS answers that an upstream may 
 _POLLRDHUP = getattr(select, "POLLRDHUP", 0)  # Linux: the other side has closed, seen before the loop tells us
 
 
+class Stream(Protocol):
+    """What a session carries: a call (Http2Stream), or a tunnel. Raises Violation for what breaks its own rules only."""
+
+    number: int
+
+    @property
+    def sends(self) -> bool:
+        """Something, or the end of our side, is to be sent."""
+
+    @property
+    def is_complete(self) -> bool:
+        """The upstream's side has ended."""
+
+    @property
+    def sends_more(self) -> bool:
+        """Our side has not ended."""
+
+    def take(self, octets: int) -> tuple[bytes, bool] | None:
+        """At most so many octets to send, and whether they are the last; None when the window is used up."""
+
+    def head(self, fields: list[tuple[bytes, bytes]]) -> None: ...
+    def interim(self) -> None: ...
+    def data(self, piece: bytes, octets: int) -> None:
+        """`piece` took `octets` of the window."""
+
+    def ended(self) -> None: ...
+    def deliver(self) -> None:
+        """Hand on what came in the last turn."""
+
+    def violate(self, rule: str) -> None: ...
+    def broken(self, cause: Cause, detail: str, *, reused: bool) -> None: ...
+    def refused(self, detail: str) -> None:
+        """The upstream has not processed it (RFC 9113 §8.7)."""
+
+
 class Session(asyncio.Protocol):
     """Its life: made, ready with the upstream's SETTINGS, then streams; after GOAWAY none that is new."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, gone: Callable[[Session], None], address: Address, tls: Tls | None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        address: Address,
+        *,
+        tls: Tls | None,
+        gone: Callable[[Session], object] = lambda session: None,
     ) -> None:
         self.address = address
         self.tls = tls
@@ -52,6 +92,7 @@ class Session(asyncio.Protocol):
         """Done with "" when calls can be made, else with what was in the way."""
         self.places: set[Http2Stream] = set()
         self.max_streams = 0  # that the upstream allows at a time
+        self.takes_tunnels = False  # extended CONNECT (RFC 8441 §3)
         self.idle_since = 0.0
         self.closed = False
         self.going = False  # no new call goes here
@@ -59,7 +100,7 @@ class Session(asyncio.Protocol):
         self._gone = gone
         self._heard = 0.0
         self._answered = False
-        self._streams: dict[int, Http2Stream] = {}
+        self._streams: dict[int, Stream] = {}
         self._input = bytearray()
         self._paused = False
         self.scheme = b"http"
@@ -111,7 +152,7 @@ class Session(asyncio.Protocol):
             return False
         return not (sure and _POLLRDHUP and self._poll.poll(0))
 
-    def begin(self, stream: Http2Stream, fields: list[tuple[bytes, bytes]], *, end: bool) -> None:
+    def begin(self, stream: Stream, fields: list[tuple[bytes, bytes]], *, end: bool) -> None:
         try:
             number = self._h2.get_next_available_stream_id()
             self._h2.send_headers(number, fields, end_stream=end)
@@ -123,7 +164,7 @@ class Session(asyncio.Protocol):
         self.pump(stream)
         self._flush()
 
-    def pump(self, stream: Http2Stream) -> None:
+    def pump(self, stream: Stream) -> None:
         """Send of a request what the upstream's windows and the socket's buffer allow."""
         number = stream.number
         while stream.sends and number in self._streams and not self._paused:
@@ -143,7 +184,7 @@ class Session(asyncio.Protocol):
             self._h2.acknowledge_received_data(octets, number)
             self._flush()
 
-    def end(self, stream: Http2Stream) -> bool:
+    def end(self, stream: Stream) -> bool:
         """The answer is complete. Returns whether the place may serve another call."""
         self._answered = True
         self._drop(stream)
@@ -189,7 +230,7 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
         self._input += data
-        touched: dict[Http2Stream, None] = {}
+        touched: dict[Stream, None] = {}
         try:
             while not self.closed and (frame := self._next_frame()) is not None:
                 self._frame(frame, touched)
@@ -227,17 +268,18 @@ class Session(asyncio.Protocol):
         del data[: FRAME_HEAD + length]
         return frame
 
-    def _frame(self, frame: bytes, touched: dict[Http2Stream, None]) -> None:
+    def _frame(self, frame: bytes, touched: dict[Stream, None]) -> None:
         if frame[3] == GOAWAY:
             self._go_away(frame)
             return
         for event in self._h2.receive_data(frame):
             self._event(event, touched)
 
-    def _event(self, event: Event, touched: dict[Http2Stream, None]) -> None:
+    def _event(self, event: Event, touched: dict[Stream, None]) -> None:
         match event:
             case RemoteSettingsChanged():
                 self.max_streams = self._h2.remote_settings.max_concurrent_streams
+                self.takes_tunnels = self._h2.remote_settings.enable_connect_protocol == 1
                 if not self.ready.done():
                     self.ready.set_result("")
                 self._pump_all()
@@ -272,7 +314,7 @@ class Session(asyncio.Protocol):
             touched.pop(stream, None)
             stream.violate(str(violation))
 
-    def _reset(self, stream: Http2Stream, code: ErrorCodes | int | None) -> None:
+    def _reset(self, stream: Stream, code: ErrorCodes | int | None) -> None:
         if code == ErrorCodes.REFUSED_STREAM:  # RFC 9113 §8.7
             stream.refused("the upstream refused the stream")
         elif stream.is_complete:  # RFC 9113 §8.1: NO_ERROR after a whole answer, the rest of the request is not wanted
@@ -293,7 +335,7 @@ class Session(asyncio.Protocol):
 
     # -- endings
 
-    def _drop(self, stream: Http2Stream) -> None:
+    def _drop(self, stream: Stream) -> None:
         """The stream's call is over; what of it still runs is cancelled."""
         number, stream.number = stream.number, 0
         if number and self._streams.pop(number, None) is not None and not self.closed:
@@ -320,7 +362,7 @@ class Session(asyncio.Protocol):
             place.abort()
         self._gone(self)
 
-    def _deliver(self, touched: dict[Http2Stream, None]) -> None:
+    def _deliver(self, touched: dict[Stream, None]) -> None:
         for stream in touched:
             stream.deliver()
 

@@ -73,7 +73,7 @@ class Sessions:
         end = self._loop.time() + connect_s
 
         def make(address: Address) -> Session:
-            return Session(self._loop, self._forget, address, tls)
+            return Session(self._loop, address, tls=tls, gone=self._forget)
 
         session = await dial(self._upstream, self._resolver, tls, connect_s, first, make)
         try:

@@ -20,10 +20,10 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import ProtocolError
 
 from gateway.api.errors import Cause, Stage, UpstreamError
-from gateway.api.messages import Body, Headers, Response
+from gateway.api.messages import Body, Headers, Response, UpstreamRequest
 from gateway.upstream.answer import MAX_INTERIM
 from gateway.upstream.sweep import Sweep
-from gateway.upstream.wire import HEAD_END, Violation, check_beginning, read_head
+from gateway.upstream.wire import HEAD_END, Violation, check_beginning, read_head, write_head
 
 MAX_MESSAGE = 16 * 2**20  # octets of one message, either way; uvicorn 16 MiB, Envoy and nginx hold no messages
 HIGH_WATER = 64 * 1024  # octets of whole messages that wait for the caller before the socket is read no further
@@ -82,26 +82,33 @@ class UpstreamSocket(asyncio.Protocol, Body):
     def is_open(self) -> bool:
         return self._frames is not None and not self._closed
 
-    def offer(self, fields: Headers, subprotocols: bytes | None) -> Headers:
-        """The fields of the handshake (RFC 6455 §4.1) beside a request's own."""
+    def ask(
+        self, request: UpstreamRequest, host: bytes | None, subprotocols: bytes | None, due: float
+    ) -> asyncio.Future[Response]:
+        """Send the handshake; its answer, whose body is this socket when it is 101.
+
+        `request` holds no field of the handshake. Raises ValueError for what cannot be written.
+        """
         key = base64.b64encode(os.urandom(16))
         self._expected = base64.b64encode(hashlib.sha1(key + _GUID).digest())  # noqa: S324 - as RFC 6455 has it
-        self._offered = {name.strip() for name in subprotocols.split(b",")} if subprotocols else set()
-        handshake = Headers(fields)
-        handshake.add(b"connection", b"Upgrade")
-        handshake.add(b"upgrade", b"websocket")
-        handshake.add(b"sec-websocket-version", b"13")
-        handshake.add(b"sec-websocket-key", key)
-        if subprotocols:
-            handshake.add(b"sec-websocket-protocol", subprotocols)
-        return handshake
-
-    def begin(self, head: bytes, due: float) -> asyncio.Future[Response]:
-        """Send the handshake; its answer, whose body is this socket when it is 101."""
-        self.due = due
-        self._sweep.add(self)
+        fields = Headers(request.headers)
+        fields += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket"), (b"sec-websocket-key", key)]
+        fields += self.offer(subprotocols)
+        head = write_head("GET", request.target, host, fields)
+        self.begin(due)
         self._transport.write(head)
         return self.handshake
+
+    def offer(self, subprotocols: bytes | None) -> list[tuple[bytes, bytes]]:
+        """The fields that every handshake has (RFC 6455 §4.1, RFC 8441 §5)."""
+        self._offered = {name.strip() for name in subprotocols.split(b",")} if subprotocols else set()
+        fields = [(b"sec-websocket-version", b"13")]
+        return [*fields, (b"sec-websocket-protocol", subprotocols)] if subprotocols else fields
+
+    def begin(self, due: float) -> None:
+        """The handshake is sent, and its answer due then."""
+        self.due = due
+        self._sweep.add(self)
 
     async def read(self) -> bytes:
         """The next message, a Text or a Binary; b"" when the upstream closed."""
@@ -140,6 +147,10 @@ class UpstreamSocket(asyncio.Protocol, Body):
     def close(self) -> None:
         self.leave(1001)
 
+    def broke(self, cause: Cause, detail: str) -> None:
+        """What carries the socket ended, or broke its own rules."""
+        self._end(self._fault(cause, "head" if self._frames is None else "body", detail))
+
     def fail(self, error: Exception) -> None:
         """End the handshake with a fault of the caller's choosing."""
         if not self.handshake.done():
@@ -176,9 +187,7 @@ class UpstreamSocket(asyncio.Protocol, Body):
             else:
                 self._read_head(data)
         except (Violation, ProtocolError) as problem:
-            stage: Stage = "head" if self._frames is None else "body"
-            detail = str(problem) if isinstance(problem, Violation) else "broken WebSocket frames"
-            self._end(self._fault(Cause.PROTOCOL, stage, detail))
+            self.broke(Cause.PROTOCOL, str(problem) if isinstance(problem, Violation) else "broken WebSocket frames")
 
     def eof_received(self) -> None:
         self.connection_lost(None)
@@ -186,10 +195,8 @@ class UpstreamSocket(asyncio.Protocol, Body):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._refusal is not None:
             self._answer_refusal()
-        elif self._frames is None:
-            self._end(self._fault(Cause.RESET, "head", "the upstream closed the connection"))
         else:
-            self._end(self._fault(Cause.RESET, "body", "the upstream closed the connection without a close frame"))
+            self.broke(Cause.RESET, "the upstream closed the connection")
 
     # -- reading
 
@@ -203,13 +210,11 @@ class UpstreamSocket(asyncio.Protocol, Body):
                 self._switch(head, headers, rest)
                 return
             if status >= 200:
-                self._left = length if length >= 0 else None
-                kept = Headers(field for field in headers if field[0] not in _HANDSHAKE)
-                # what is chunked would have to be put together: a refusal's status says enough
-                self._refusal = Response(status, kept, b"")
-                self._read_refusal(rest if length != -1 else b"")
-                if length == -1:
+                self.refuse(status, headers, length if length >= 0 else None)
+                if length == -1:  # what is chunked would have to be put together: a refusal's status says enough
                     self._answer_refusal()
+                else:
+                    self._read_refusal(rest)
                 return
             self._interim += 1
             if self._interim > MAX_INTERIM:
@@ -220,6 +225,12 @@ class UpstreamSocket(asyncio.Protocol, Body):
         # RFC 6455 §4.1: what a client must verify
         if headers.get_all(b"sec-websocket-accept") != [self._expected] or not _UPGRADES.search(head):
             raise Violation("a 101 that does not accept this handshake")
+        self.open(headers)
+        if rest and not self._closed:
+            self._read_frames(rest)
+
+    def open(self, headers: Headers) -> None:
+        """The upstream accepts. Raises Violation for what was not offered."""
         if headers.get(b"sec-websocket-extensions") is not None:
             raise Violation("an extension that was not offered")
         chosen = headers.get_all(b"sec-websocket-protocol")
@@ -230,10 +241,13 @@ class UpstreamSocket(asyncio.Protocol, Body):
         response = Response(101, Headers(field for field in headers if field[0] not in _HANDSHAKE), self)
         if self.handshake.done():  # the caller left in this very turn
             self.close()
-            return
-        self.handshake.set_result(response)
-        if rest:
-            self._read_frames(rest)
+        else:
+            self.handshake.set_result(response)
+
+    def refuse(self, status: int, headers: Headers, length: int | None) -> None:
+        """The upstream answers with something else: the rest of that is its body."""
+        self._left = length
+        self._refusal = Response(status, Headers(field for field in headers if field[0] not in _HANDSHAKE), b"")
 
     def _read_refusal(self, data: bytes) -> None:
         self._parts.append(data)

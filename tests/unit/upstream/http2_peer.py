@@ -18,7 +18,9 @@ On = Callable[["Http2Peer", Event], Awaitable[None]]
 class Http2Peer:
     """A script of ScriptedUpstream; one object serves all connections, one after another or at once."""
 
-    def __init__(self, on: On, *, streams: int = 100, window: int = 65535, lax: bool = False) -> None:
+    def __init__(
+        self, on: On, *, streams: int = 100, window: int = 65535, lax: bool = False, tunnels: bool = False
+    ) -> None:
         self.on = on
         self.heads: list[dict[bytes, bytes]] = []
         self.bodies: dict[int, bytes] = {}
@@ -27,6 +29,8 @@ class Http2Peer:
         self.most = 0  # streams open at a time
         self.live: dict[Peer, H2Connection] = {}
         self._settings = {SettingCodes.MAX_CONCURRENT_STREAMS: streams, SettingCodes.INITIAL_WINDOW_SIZE: window}
+        if tunnels:
+            self._settings[SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
         self._lax = lax
 
     async def __call__(self, peer: Peer) -> None:
