@@ -1,6 +1,6 @@
 """Configurations of the gateway for the benchmarks: written to a folder, served with `sluicegate serve`.
 
-    python loadtests/configurations.py passthrough|secured FOLDER [--port 8080] [--upstream http://127.0.0.1:9001]
+    python loadtests/configurations.py passthrough|secured|cached FOLDER [--port 8080] [--upstream http://127.0.0.1:9001]
 
 `secured` expects the key set of the tokens beside FOLDER, as jwks.json (loadtests/sidebyside.py writes it there).
 """
@@ -24,6 +24,10 @@ routes:
     match: {{path: /orders/**}}
     upstream: orders
     public: true
+"""
+
+CACHED = f"""{PASSTHROUGH}\
+    policies: {{{{cache: {{{{}}}}}}}}
 """
 
 SECURED = """\
@@ -52,7 +56,7 @@ def write(scenario: str, folder: Path, port: int, upstream: str = "http://127.0.
     """Write the configuration of `scenario` below `folder` and return the configuration's folder."""
     target = folder.resolve() / f"sluicegate-{scenario}"
     target.mkdir(parents=True, exist_ok=True)
-    text = (PASSTHROUGH if scenario == "passthrough" else SECURED).format(
+    text = {"passthrough": PASSTHROUGH, "secured": SECURED, "cached": CACHED}[scenario].format(
         port=port, ops_port=port + 1000, folder=target, upstream=upstream
     )
     if scenario == "secured":
@@ -65,7 +69,7 @@ def write(scenario: str, folder: Path, port: int, upstream: str = "http://127.0.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenario", choices=["passthrough", "secured"])
+    parser.add_argument("scenario", choices=["passthrough", "secured", "cached"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--upstream", default="http://127.0.0.1:9001")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure the gateway and its peers on the same work, side by side, in one run.
 
-    python loadtests/sidebyside.py passthrough|secured [--target NAME=PORT=COMMAND ...] [--rounds 3] [--seconds 4]
+    python loadtests/sidebyside.py passthrough|secured|cached [--target NAME=PORT=COMMAND ...] [--rounds 3] [--seconds 4]
                                    [--connections 64] [--record]
 
 `sluicegate serve` is measured on Granian and on uvicorn, with its access log and metrics on; --target adds others.
@@ -18,7 +18,8 @@ alike. Per target the table gives the median over the rounds:
               (`hey -q` from Debian; stalls are understated, for all)
     rss_mb    resident memory of the process tree after the last round, MiB
     core1     how busy the core of load and upstream was; near 100 % it, not the target, set the rate
-    x_envoy   cpu_us divided by Envoy's (or by the first peer's where Envoy cannot run the scenario)
+    x_envoy   cpu_us divided by Envoy's; cached: by nginx's and by Varnish's, its varnishncsa included (by the first
+              peer's where none of them is there)
 
 Absolute figures hold for nobody else's machine: quote the ratios. For `secured` the key is written to
 WORKDIR/jwks.json and WORKDIR/public.pem, and 1,000 tokens are used in turn: issuer https://idp.example, audience
@@ -52,6 +53,7 @@ from peers import UPSTREAM_PORT, Peer, peers, upstream_config
 from processes import cpu_and_rss
 from tokens import Issuer, wrk_script
 
+REFERENCES = {"cached": ("nginx", "varnish")}
 BODY = json.dumps({"id": "ord-1", "lines": [{"sku": f"sku-{i:04d}", "qty": i, "price": "12.50"} for i in range(22)]})
 
 
@@ -134,7 +136,7 @@ def write_tokens(workdir: Path, callers: int = configurations.CALLERS) -> tuple[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenario", choices=["passthrough", "secured"])
+    parser.add_argument("scenario", choices=["passthrough", "secured", "cached"])
     parser.add_argument("--target", action="append", default=[], metavar="NAME=PORT=COMMAND")
     parser.add_argument("--only", help="comma-separated names of the peers to run (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
@@ -220,21 +222,23 @@ def own_targets(scenario: str, workdir: Path) -> list[Peer]:
 def report(
     arguments: argparse.Namespace, results: dict[str, list[dict[str, float]]], failed: dict[str, str], chosen: list[str]
 ) -> str:
-    reference = "envoy" if "envoy" in results else next((name for name in chosen if name in results), None)
+    wanted = REFERENCES.get(arguments.scenario, ("envoy",))
+    references = [name for name in wanted if name in results] or [name for name in chosen if name in results][:1]
     median = {
         name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in results.items()
     }
     lines = [
         f"{arguments.scenario}: {arguments.connections} connections, {arguments.rounds} rounds of {arguments.seconds:g} s",
-        f"{'target':<20}{'cpu_us':>8}{'spread':>8}{'rps':>9}{'p50':>8}{'p99':>8}{'rss_mb':>8}{'core1':>7}{'x_' + (reference or 'none'):>10}",
+        f"{'target':<20}{'cpu_us':>8}{'spread':>8}{'rps':>9}{'p50':>8}{'p99':>8}{'rss_mb':>8}{'core1':>7}"
+        + "".join(f"{'x_' + name:>10}" for name in references),
     ]
     for name, row in sorted(median.items(), key=lambda item: item[1]["cpu"]):
         cpu = [run["cpu"] for run in results[name]]
         spread = (max(cpu) - min(cpu)) / row["cpu"]
-        ratio = row["cpu"] / median[reference]["cpu"] if reference else float("nan")
         lines.append(
             f"{name:<20}{row['cpu']:>8.1f}{spread:>8.0%}{row['rps']:>9.0f}{row['p50']:>8.2f}{row['p99']:>8.2f}"
-            f"{row['rss']:>8.0f}{row['core1']:>6.0f}%{ratio:>10.2f}"
+            f"{row['rss']:>8.0f}{row['core1']:>6.0f}%"
+            + "".join(f"{row['cpu'] / median[name]['cpu']:>10.2f}" for name in references)
         )
     return "\n".join(lines)
 
