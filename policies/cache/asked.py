@@ -39,20 +39,21 @@ class Reader:
         self._keyed = UNSAID | {name.lower().encode("ascii") for name in config.key.headers}
         self._interesting = self._keyed | CREDENTIALS | _CONTROL | CONDITIONS | ORIGIN_ONLY
 
+    def plain(self, exchange: Exchange) -> Key | None:
+        """The key of a request that says nothing to a cache, as most do; None: read() tells what it says."""
+        request = exchange.request
+        if exchange.principal is not None or request.certificate:
+            return None
+        interesting = self._interesting
+        for field in request.headers:
+            if field[0] in interesting:
+                return None
+        return self.url_of(request), self._route
+
     def read(self, exchange: Exchange) -> Asked | None:
         """None: the request is for the origin alone."""
         request = exchange.request
         asked = Asked(request.method, (self.url_of(request), self._route))
-        interesting = self._interesting
-        for name, _ in request.headers:
-            if name in interesting:
-                break
-        else:
-            if exchange.principal is None and not request.certificate:
-                return asked  # most requests say nothing to a cache
-        return self._whole(exchange, asked)
-
-    def _whole(self, exchange: Exchange, asked: Asked) -> Asked | None:
         headers = exchange.request.headers
         isolated = exchange.principal is not None or bool(exchange.request.certificate)
         names = {name for name, _ in headers} & self._interesting

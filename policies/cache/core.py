@@ -70,7 +70,17 @@ class Terms:
         return self.must_revalidate or self.no_cache or self.shared_age
 
 
-@dataclass(frozen=True, slots=True)
+class Face:
+    """How a stored answer looks to its callers during one second of its age: most hits find it ready."""
+
+    __slots__ = ("age", "headers")
+
+    def __init__(self) -> None:
+        self.age = -1
+        self.headers = Headers()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Stored:
     """A stored answer. Replaced as a whole when it is freshened."""
 
@@ -90,6 +100,9 @@ class Stored:
     size: int  # octets that it takes in memory, about
     stale_while_revalidate_s: float
     stale_if_error_s: float
+    born: float  # monotonic seconds when its age was 0
+    fresh_until: float  # monotonic seconds until which nobody need be asked; -inf: always the upstream (no-cache)
+    face: Face = field(default_factory=Face)
 
     def age_s(self, now: float) -> float:
         """RFC 9111 §4.2.3: current_age."""
@@ -212,13 +225,14 @@ def keep(
         tag for value in headers.get_all(rules.tags_header) for part in split_list(value) for tag in part.split()
     )
     stale_s, error_s = terms.stale_while_revalidate_s, terms.stale_if_error_s
+    lifetime, age = lifetime_of(status, headers, terms, wall, rules), initial_age(headers, wall, delay_s)
     return Stored(
         status,
         kept,
         body,
         terms,
-        lifetime_of(status, headers, terms, wall, rules),
-        initial_age(headers, wall, delay_s),
+        lifetime,
+        age,
         now,
         selector_of(kept, request),
         kept.get(b"etag"),
@@ -229,6 +243,8 @@ def keep(
         _footprint(kept, body),
         rules.stale_while_revalidate_s if stale_s is None else stale_s,
         rules.stale_if_error_s if error_s is None else error_s,
+        now - age,
+        float("-inf") if terms.no_cache else now - age + lifetime,
     )
 
 
@@ -295,7 +311,7 @@ def freshened(stored: Stored, headers: Headers, rules: Rules, *, now: float, wal
         aged += [(OWN_FIELD, value) for value in stored.own]
     terms = terms_of(aged, wall, rules)
     fresh = keep(stored.status, aged, stored.body, Headers(), terms, rules, now=now, wall=wall, delay_s=delay_s)
-    return replace(fresh, selector=stored.selector)
+    return replace(fresh, selector=stored.selector, face=Face())
 
 
 def outdated_by_head(stored: Stored, headers: Headers) -> bool:

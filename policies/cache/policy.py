@@ -62,6 +62,13 @@ class CacheLayer(Layer):
         method = request.method
         if method not in ("GET", "HEAD"):
             return await self._other(exchange, proceed)
+        if request.body is None and not self._shadow:
+            key = self._reader.plain(exchange)
+            if key is not None:
+                now = self._monotonic()
+                stored = self._shelf.fresh(key, request.headers, now)
+                if stored is not None:
+                    return self._serving.fresh(stored, now)
         if request.body is not None:  # a GET with a body is answered by what no key holds
             return await self._pass(exchange, proceed, "bypass")
         asked = self._reader.read(exchange)

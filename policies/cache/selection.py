@@ -28,6 +28,7 @@ class Selector:
 
 
 ANY = Selector()
+"""Of an answer that is for everyone who asks with its key."""
 
 
 def selector_of(answer: Headers, request: Headers) -> Selector:

@@ -16,10 +16,21 @@ class Serving:
         self._hits = scope.tally("hit")
         self._stale_hits = scope.tally("stale")
 
+    def fresh(self, stored: Stored, now: float) -> Response:
+        """To a plain request, a fresh answer."""
+        self._hits.value += 1
+        age = int(now - stored.born)
+        face = stored.face
+        if face.age != age:
+            note = b"sluicegate; hit; ttl=%d" % (stored.lifetime_s - age)
+            face.headers = Headers((*stored.headers, (b"age", b"%d" % age), (b"cache-status", note)))
+            face.age = age
+        return Response(stored.status, Headers(face.headers), stored.body)
+
     def hit(self, exchange: Exchange, asked: Asked, stored: Stored, now: float, *, collapsed: str = "") -> Response:
         """`collapsed`: why the request would have been forwarded, had it not waited for another's call."""
         age = stored.age_s(now)
-        left = int(stored.lifetime_s - age)
+        left = int(stored.lifetime_s) - int(age)
         if left >= 0:
             self._hits.value += 1
         else:

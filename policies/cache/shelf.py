@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.api.messages import Headers
 from policies.cache.asked import Asked
 from policies.cache.core import Stored
+from policies.cache.selection import ANY
 from policies.cache.store import MOST_USES, Key, MemoryStore
 
 
@@ -15,6 +16,20 @@ class Shelf:
         self.store = store
         self._pages = store.pages
         self._apart = apart
+
+    def fresh(self, key: Key, headers: Headers, now: float) -> Stored | None:
+        """For a plain request: the stored answer that serves it without asking anybody."""
+        page = self._pages.get(key)
+        if page is None:
+            return None
+        for stored in page.variants:
+            if stored.selector is ANY or stored.selector.selects(headers):
+                if stored.fresh_until <= now:  # RFC 9111 §4.2: fresh while its lifetime is greater than its age
+                    return None
+                if page.uses < MOST_USES:
+                    page.uses += 1
+                return stored
+        return None
 
     def find(self, asked: Asked, headers: Headers) -> tuple[Stored | None, bool]:
         """The stored answer that the request selects; and whether there are others of the same key."""
