@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from gateway.api.consumers import Limits
+from gateway.api.standing import Standing
 
 if TYPE_CHECKING:
     from gateway.api.policy import Level
@@ -60,6 +61,9 @@ class Operation(Protocol[R_co]):
     """One atomic operation on a store: a Lua body for Redis and its Python twin, tested to agree.
 
     `apply` works on the table of the keys it names; it must not wait, and `now` is the store's clock in seconds.
+    `lua` sees the same keys as KEYS, the arguments as ARGV (strings: floats in full precision), and `now`, a number. It
+    writes with an end (`'PXAT', math.ceil(expires * 1000)`), and returns fractions as strings: Redis cuts numbers to
+    integers. `parse` makes of its reply what `apply` returns; it raises ValueError, TypeError or LookupError at nonsense.
     """
 
     name: str
@@ -74,8 +78,14 @@ class Operation(Protocol[R_co]):
 class Store(Protocol):
     """Atomic operations by meaning, never get-then-set. Keys are within the scope that the store was handed out for.
 
-    Every operation raises StoreError when the store did not do it.
+    Every operation raises StoreError when the store did not do it, or its answer was lost: a bounded time after it was
+    asked, and at once while `standing` says that it is away.
+    What stands before the first `|` of a key says whose it is: a Redis Cluster keeps all keys of one policy and one
+    such owner together, whatever the rest of their namespace.
     """
+
+    @property
+    def standing(self) -> Standing: ...
 
     def within(self, *parts: str) -> Store:
         """The same store, narrowed: its keys lie below `parts`, and nothing outside can be reached."""
@@ -89,6 +99,18 @@ class Store(Protocol):
 
     async def run(self, operation: Operation[T]) -> T: ...
 
+    def full_key(self, key: str) -> str:
+        """What `key` is called in the store. Whoever asks often keeps the answer."""
+        ...
+
+    def together(self, full_keys: Sequence[str]) -> bool:
+        """Whether one operation may name all these: always, but in a cluster only keys of one owner."""
+        ...
+
+    async def run_across(self, operation: Operation[T]) -> T:
+        """`run` for an operation whose keys are full keys, of this store or of what was narrowed from it."""
+        ...
+
 
 @runtime_checkable
 class LocalStore(Store, Protocol):
@@ -97,10 +119,6 @@ class LocalStore(Store, Protocol):
     def within(self, *parts: str) -> LocalStore: ...
 
     def run_nowait(self, operation: Operation[T]) -> T: ...
-
-    def full_key(self, key: str) -> str:
-        """What `key` is called in `times`. Whoever asks often keeps the answer."""
-        ...
 
     @property
     def times(self) -> Times:

@@ -23,12 +23,8 @@ def _other_than(*available: object) -> Callable[[object], bool]:
     return lambda value: value not in available
 
 
-def _store(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(("sqlite", "redis"))
-
-
-def _redis(value: object) -> bool:
-    return isinstance(value, str) and value.startswith("redis")
+def _several_servers(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(("redis+", "rediss+"))
 
 
 def _target(value: object) -> bool:
@@ -48,15 +44,19 @@ class _Missing:
 
 _TABLE = (
     _Missing("settings", ("listen", "protocols", "*"), "HTTP/2 towards callers", _other_than("http1")),
-    _Missing("settings", ("stores", "*"), "a store other than memory", _store),
-    _Missing("settings", ("store",), "a store other than memory", _store),
+    _Missing("settings", ("stores", "*"), "Redis Cluster or Sentinel", _several_servers),
+    _Missing("settings", ("store",), "Redis Cluster or Sentinel", _several_servers),
     _Missing("upstreams", ("targets", "*"), "a file:// target", _target),
     _Missing("upstreams", ("ratelimit_headers",), "passing the upstream's RateLimit fields", _other_than("replace")),
     _Missing("upstreams", ("drop",), "drop"),
-    _Missing("policies.idempotency", ("store",), "a store other than memory and sqlite", _redis),
-    _Missing("policies.rate_limit", ("store",), "a store other than memory", _store),
-    _Missing("policies.breaker", ("store",), "a store other than memory", _store),
 )
+
+# Kinds of stores that a policy cannot use yet, whether it names one or takes the default.
+_STORES = {
+    "idempotency": ("redis", "rediss"),
+    "rate_limit": ("sqlite", "redis", "rediss"),
+    "breaker": ("sqlite", "redis", "rediss"),
+}
 
 # Words of the configuration's contract that an installation may lack.
 _LIMITS = ("rate_limit", "quota", "concurrency")
@@ -91,6 +91,13 @@ def unavailable(section: str, raw: object) -> Iterator[tuple[Keys, str]]:
                 for keys, value in _at(raw, entry.keys):
                     if entry.when(value):
                         yield keys, sentence(entry.what)
+
+
+def unusable_store(policy: str, kind: str) -> str | None:
+    """The sentence that says that a policy cannot use this kind of store."""
+    if kind in _STORES.get(policy, ()):
+        return sentence(f"{policy} on a {kind} store")
+    return None
 
 
 def sentence(what: str) -> str:

@@ -7,7 +7,7 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Coroutine, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,6 +72,9 @@ class Prepared:
     access_log: AccessLog | None
     gone_routes: frozenset[str]
 
+    def needs(self) -> set[str]:
+        return {name for one in self.bound.values() for name in one.needs} | self.unmatched_needs
+
 
 class Slices:
     """Gives way to the event loop whenever a slice of work is over."""
@@ -121,7 +124,8 @@ class WorkerPlane:
         self._consumers = ConsumerTable()
         self._access_log: AccessLog | None = None
         self._edges: list[Edge] = []
-        self._dismantling: set[asyncio.Task[None]] = set()
+        self._needs: set[str] = set()  # background work and stores of the live configuration
+        self._finishing: set[asyncio.Task[None]] = set()
         self._process = os.urandom(8).hex()
         self._resources.metrics.sources.append(self._values)
 
@@ -190,6 +194,7 @@ class WorkerPlane:
             access_log = (
                 None if settings.log.access == "off" else AccessLog(settings.log.access, query=settings.log.query)
             )
+        await self._resources.stores.settled()
         snapshot = Snapshot(
             delta.version,
             table,
@@ -223,7 +228,6 @@ class WorkerPlane:
     def commit(self, prepared: object) -> None:
         assert isinstance(prepared, Prepared), "what prepare() gave"
         old, cell = self._cell.current, self._cell
-        loop = asyncio.get_running_loop()
         gone = [one for name, one in self._upstreams.items() if prepared.upstreams.get(name) is not one]
         for name, parameters in prepared.reconfigured.items():
             prepared.upstreams[name].apply(parameters)
@@ -239,17 +243,16 @@ class WorkerPlane:
             self._access_log = cell.access_log = prepared.access_log
         elif self._access_log is not None:
             self._access_log.reopen()
-        self._resources.keep_only(
-            {name for one in self._bound.values() for name in one.needs} | prepared.unmatched_needs
-        )
+        before, self._needs = self._needs, prepared.needs()
+        self._resources.keep_only(self._needs)
 
         def retire() -> None:
             for upstream in gone:
                 upstream.close()
             if old is not None:
-                self._dismantling.add(task := loop.create_task(_dismantle(old.table)))
-                task.add_done_callback(self._dismantling.discard)
-            # a route may have come back meanwhile
+                self._finish(_dismantle(old.table))
+            # a store or a route may have come back meanwhile
+            self._finish(self._resources.stores.close(before - self._needs))
             self._resources.metrics.forget_routes(prepared.gone_routes - self._bound.keys())
 
         if old is not None:
@@ -261,7 +264,8 @@ class WorkerPlane:
             prepared.upstreams[name].close()
         if prepared.access_log is not self._access_log:
             self._retire_log(prepared.access_log)
-        self._resources.keep_only({name for one in self._bound.values() for name in one.needs})
+        self._resources.keep_only(self._needs)
+        self._finish(self._resources.stores.close(prepared.needs() - self._needs))
 
     async def counters(self) -> Counters:
         slices = Slices()
@@ -289,7 +293,7 @@ class WorkerPlane:
     async def close(self) -> None:
         for upstream in self._upstreams.values():
             upstream.close()
-        await asyncio.gather(*self._dismantling)
+        await asyncio.gather(*self._finishing)
         await self._resources.close()
         if self._access_log is not None:
             await asyncio.to_thread(self._access_log.close)
@@ -311,6 +315,11 @@ class WorkerPlane:
         consumer = None if exchange.principal is None else exchange.principal.consumer
         known = consumer is None or self._consumers.by_name(consumer.name) is consumer
         return known and bound is not None and bound.route is route
+
+    def _finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let go of what no request uses any more."""
+        self._finishing.add(task := asyncio.get_running_loop().create_task(work))
+        task.add_done_callback(self._finishing.discard)
 
     def _values(self) -> Iterator[tuple[Family, tuple[str, ...], float]]:
         if self._access_log is not None:

@@ -16,6 +16,7 @@ from gateway.runtime.fetch import HttpFetch
 from gateway.stores.open import Stores
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.policy_metrics import PolicyMetrics
+from gateway.telemetry.store_metrics import store_values
 
 T = TypeVar("T")
 
@@ -42,7 +43,8 @@ class Resources:
         self.metrics = Metrics()
         self.policy_metrics = PolicyMetrics()
         self.metrics.sources.append(self.policy_metrics.values)
-        self.stores = Stores(self.clock)
+        self.stores = Stores(self.clock, workers)
+        self.metrics.sources.append(lambda: store_values(self.stores.standings()))
         self.fetch = HttpFetch()
         # State lives as long as a built policy holds it: the old snapshot hands it to the new one, and what
         # nobody configures any more goes with the last request that used it.
@@ -57,8 +59,10 @@ class Resources:
         return found
 
     def dependencies(self) -> dict[str, bool]:
-        """Whether each system beside the gateway that policies hold state of can be used."""
+        """Whether each system beside the gateway that policies use or hold state of can be used."""
         found: dict[str, bool] = {}
+        for name, standing in self.stores.standings():
+            found[f"store:{name}"] = found.get(f"store:{name}", True) and standing.available
         for state in list(self._states.values()):
             if isinstance(state, Dependency):
                 name, usable = state.dependency()

@@ -16,7 +16,7 @@ from gateway.api.settings.upstream import UpstreamConfig
 from gateway.compile.plan import PolicyPlan
 from gateway.runtime.resources import Resources
 from gateway.stores.keys import scoped
-from gateway.stores.open import lasting_url
+from gateway.stores.open import kind, lasting_url
 from gateway.telemetry.metrics import UNMATCHED
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class World:
 
 
 class BuildScope:
-    """Handed to `build` only. `needs` gathers the names of background work that the built policy asked for."""
+    """Handed to `build` only. `needs` gathers what the built policy asked for: background work by name, stores by place."""
 
     def __init__(
         self,
@@ -73,15 +73,27 @@ class BuildScope:
         return self._resources.policy_metrics.gauge(metric, labels)
 
     def store(self, url: str | None) -> Store:
-        settings = self._world.settings
-        named = url or settings.store or "memory"
-        return scoped(self._resources.stores.at(settings.stores.get(named, named)), self.policy)
+        written, name = self._written(url)
+        if kind(written or "memory") == "sqlite" and url is None:
+            written = None  # as the default it holds what must last
+        return self._open(lasting_url(written or "memory", self._world.settings.state), name, lasting=False)
 
     def lasting_store(self, url: str | None) -> Store:
+        written, name = self._written(url)
+        return self._open(lasting_url(written, self._world.settings.state), name, lasting=True)
+
+    def _written(self, url: str | None) -> tuple[str | None, str | None]:
+        """The URL of a policy's own or the default store, and its name where it has one."""
         settings = self._world.settings
         named = url or settings.store
-        written = None if named is None else settings.stores.get(named, named)
-        return scoped(self._resources.stores.at(lasting_url(written, settings.state)), self.policy)
+        if named is not None and named in settings.stores:
+            return settings.stores[named], named
+        return named, None
+
+    def _open(self, url: str, name: str | None, *, lasting: bool) -> Store:
+        stores = self._resources.stores
+        self.needs.add(stores.place(url, lasting=lasting))
+        return scoped(stores.at(url, name, lasting=lasting), self.policy)
 
     def state(self, identity: Hashable, make: Callable[[], T]) -> T:
         return self._resources.state((self.policy, identity), make)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 from urllib.parse import quote
 
 from gateway.api.ports import LocalStore, Operation, Store, Times
+from gateway.api.standing import Standing
 
 T = TypeVar("T")
 
@@ -16,12 +18,23 @@ _KEPT = "!$&'()*+,;=@/"  # stands in a part as it is, beside letters, digits and
 
 
 class Backend(Protocol):
-    """A whole store, keys and all, before anybody's namespace. `keys` of an operation are prefixed by `prefix`."""
+    """A whole store, keys and all, before anybody's namespace. All keys are full keys, made by `full_key`.
 
+    `run` takes those of an operation as they are, or within `namespace`.
+    """
+
+    @property
+    def standing(self) -> Standing: ...
+    def full_key(self, namespace: str, key: str) -> str: ...
+    def together(self, full_keys: Sequence[str]) -> bool: ...
     async def get(self, key: str) -> bytes | None: ...
     async def put(self, key: str, value: bytes, ttl_s: float) -> None: ...
     async def claim(self, key: str, value: bytes, ttl_s: float) -> bytes | None: ...
-    async def run(self, operation: Operation[T], prefix: str) -> T: ...
+    async def run(self, operation: Operation[T], namespace: str | None = None) -> T: ...
+    async def settled(self) -> None:
+        """Returns when the store can be used, or is known not to be for now."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -32,7 +45,7 @@ class LocalBackend(Backend, Protocol):
     @property
     def times(self) -> Times: ...
 
-    def run_nowait(self, operation: Operation[T], prefix: str) -> T: ...
+    def run_nowait(self, operation: Operation[T], namespace: str | None = None) -> T: ...
 
 
 def scoped(backend: Backend, *parts: str) -> Store:
@@ -40,6 +53,22 @@ def scoped(backend: Backend, *parts: str) -> Store:
     if isinstance(backend, LocalBackend):
         return LocalScoped(backend, _joined(parts))
     return Scoped(backend, _joined(parts))
+
+
+def plain(namespace: str, key: str) -> str:
+    """A full key where all keys lie in one place: in memory, in a file."""
+    return namespace + _BEFORE_KEY + key
+
+
+def tagged(namespace: str, key: str) -> str:
+    """A full key that says in braces, for Redis Cluster, what it must lie together with: its policy and its owner.
+
+    `{POLICY|OWNER}REST-OF-NAMESPACE`, and `|REST-OF-KEY` where there is one. Namespaces hold no brace and no `|`, and an owner no `|`, so no two
+    keys are ever called the same. An owner may hold a brace: its keys still share one tag, a shorter one.
+    """
+    policy, _, below = namespace.partition(_BETWEEN_PARTS)
+    owner, bar, rest = key.partition(_BEFORE_KEY)
+    return f"{{{policy}|{owner}}}{below}{bar}{rest}"
 
 
 def _joined(parts: tuple[str, ...]) -> str:
@@ -57,8 +86,15 @@ class Scoped:
     def within(self, *parts: str) -> Store:
         return Scoped(self.backend, self.namespace + _BETWEEN_PARTS + _joined(parts))
 
+    @property
+    def standing(self) -> Standing:
+        return self.backend.standing
+
     def full_key(self, key: str) -> str:
-        return self.namespace + _BEFORE_KEY + key
+        return self.backend.full_key(self.namespace, key)
+
+    def together(self, full_keys: Sequence[str]) -> bool:
+        return self.backend.together(full_keys)
 
     async def get(self, key: str) -> bytes | None:
         return await self.backend.get(self.full_key(key))
@@ -70,7 +106,10 @@ class Scoped:
         return await self.backend.claim(self.full_key(key), value, ttl_s)
 
     async def run(self, operation: Operation[T]) -> T:
-        return await self.backend.run(operation, self.full_key(""))
+        return await self.backend.run(operation, self.namespace)
+
+    async def run_across(self, operation: Operation[T]) -> T:
+        return await self.backend.run(operation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +126,4 @@ class LocalScoped(Scoped):
         return self.backend.times
 
     def run_nowait(self, operation: Operation[T]) -> T:
-        return self.backend.run_nowait(operation, self.full_key(""))
+        return self.backend.run_nowait(operation, self.namespace)

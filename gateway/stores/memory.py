@@ -6,11 +6,13 @@ pays for the whole table: at 1,000,000 keys a slice holds about 1,000 and takes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from gateway.api.ports import Operation
+from gateway.api.standing import Standing
+from gateway.stores.keys import plain
 
 T = TypeVar("T")
 
@@ -144,6 +146,7 @@ class MemoryStore:
     """A LocalBackend. Synchronous code is atomic here: one event loop, one thread."""
 
     def __init__(self, now: Callable[[], float], max_keys: int = MAX_KEYS) -> None:
+        self.standing = Standing()
         self._now = now
         self._values = _Values(now, max_keys)
         self._times = MemoryTimes(now, max_keys)
@@ -165,11 +168,21 @@ class MemoryStore:
             self._values.set(key, value, self._now() + ttl_s)
         return holder
 
-    async def run(self, operation: Operation[T], prefix: str) -> T:
-        return self.run_nowait(operation, prefix)
+    async def run(self, operation: Operation[T], namespace: str | None = None) -> T:
+        return self.run_nowait(operation, namespace)
 
-    def run_nowait(self, operation: Operation[T], prefix: str) -> T:
+    def run_nowait(self, operation: Operation[T], namespace: str | None = None) -> T:
+        prefix = "" if namespace is None else plain(namespace, "")
         return operation.apply(_Within(self._values, prefix), self._now())
+
+    def full_key(self, namespace: str, key: str) -> str:
+        return plain(namespace, key)
+
+    def together(self, full_keys: Sequence[str]) -> bool:
+        return True
+
+    async def settled(self) -> None:
+        """It needs nobody."""
 
     async def close(self) -> None:
         """Nothing to let go: the memory goes with the object."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from gateway.api.ports import Clock
+from gateway.api.standing import Standing
 from gateway.stores.keys import Backend
 from gateway.stores.memory import MemoryStore
+from gateway.stores.redis.address import parse
+from gateway.stores.redis.store import RedisStore
 from gateway.stores.sqlite import SqliteStore, Sync
 
-KINDS = ("memory", "sqlite")
+KINDS = ("memory", "sqlite", "redis", "rediss")
 """Schemes that `open_store` takes; the configuration check refuses the others before anything is opened."""
 
 FILE = "lasting.db"  # within the state folder
@@ -36,13 +41,24 @@ def lasting_url(url: str | None, state: str | None) -> str:
     return scheme + found + options
 
 
-def open_store(url: str, clock: Clock) -> Backend:
-    """Open the store at `url`; whoever opens it closes it. Raises ValueError for a kind or an option that there is not."""
+def shown(url: str) -> str:
+    """The store's place without user information and options, for logs and metrics."""
+    return str(parse(url)) if kind(url).startswith("redis") else url.partition("?")[0]
+
+
+def open_store(url: str, clock: Clock, *, name: str = "", process: str = "", lasting: bool = False) -> Backend:
+    """Open the store at `url`; whoever opens it closes it. Raises ValueError for a kind or an option that there is not.
+
+    For stores that are shared over a network: `name` in the log, and what tells this process from all others.
+    """
     if url == "memory":
         return MemoryStore(clock.monotonic)
     if kind(url) == "sqlite":
         path, sync = _sqlite(url)
         return SqliteStore(path, clock.time, sync)
+    if kind(url) in KINDS:
+        process = process or os.urandom(8).hex()
+        return RedisStore(parse(url), name=name or shown(url), process=process, lasting=lasting)
     raise ValueError(f"no store of kind '{kind(url)}'; there is {', '.join(KINDS)}")
 
 
@@ -58,22 +74,54 @@ def _sqlite(url: str) -> tuple[Path, Sync]:
     return Path("/" + unquote(path).lstrip("/")), sync
 
 
+def check_url(url: str) -> None:
+    """Raises ValueError when open_store could not open what `url` says, and says why. Reads and connects to nothing."""
+    scheme, found, options = url.partition("?")
+    if scheme.startswith("sqlite"):
+        _sqlite(f"sqlite:///state{found}{options}" if scheme == "sqlite" else url)
+    elif kind(url).startswith("redis"):
+        parse(url)
+    elif url != "memory":
+        raise ValueError(f"no store of kind '{kind(url)}'; there is {', '.join(KINDS)}")
+
+
 class Stores:
-    """The stores of one process: each URL is opened once, when it is first asked for, and outlives snapshots."""
+    """The stores of one process: each is opened once, when it is first asked for, and outlives snapshots."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, processes: int = 1) -> None:
+        """`processes`: how many share a store as far as is known before it is reached."""
         self._clock = clock
-        self._opened: dict[str, Backend] = {}
+        self._processes = processes
+        self._process = os.urandom(8).hex()
+        self._opened: dict[str, tuple[str, Backend]] = {}  # by place, with what operators call it
 
-    def at(self, url: str) -> Backend:
-        """The store at `url`, opened when nobody has asked before."""
-        found = self._opened.get(url)
-        if found is None:
-            found = self._opened[url] = open_store(url, self._clock)
-        return found
+    def at(self, url: str, name: str | None = None, *, lasting: bool = False) -> Backend:
+        """The store at `url`, opened when nobody has asked before. `name` is what operators call it, else its place.
 
-    async def close(self) -> None:
-        """Close every store; what is asked for afterwards is opened anew."""
-        while self._opened:
-            _, backend = self._opened.popitem()
-            await backend.close()
+        `lasting`: for what must not be lost. Redis is then asked on a connection of its own, and more patiently.
+        """
+        place = self.place(url, lasting=lasting)
+        if place not in self._opened:
+            name = name or shown(url)
+            lasting = place != url
+            opened = open_store(url, self._clock, name=name, process=self._process, lasting=lasting)
+            opened.standing.processes = max(opened.standing.processes, self._processes)
+            self._opened[place] = (name, opened)
+        return self._opened[place][1]
+
+    def place(self, url: str, *, lasting: bool = False) -> str:
+        """What tells the store that `at` gives from all others."""
+        return f"lasting {url}" if lasting and kind(url).startswith("redis") else url
+
+    async def settled(self) -> None:
+        """Returns when each store can be used, or is known not to be for now."""
+        await asyncio.gather(*(backend.settled() for _, backend in self._opened.values()))
+
+    def standings(self) -> list[tuple[str, Standing]]:
+        """Name and standing of each store beside the gateway; one that is open twice comes twice."""
+        return [(name, backend.standing) for name, backend in self._opened.values() if isinstance(backend, RedisStore)]
+
+    async def close(self, places: Collection[str] | None = None) -> None:
+        """Close these, or every store; what is asked for afterwards is opened anew."""
+        for place in self._opened.keys() & (self._opened.keys() if places is None else places):
+            await self._opened.pop(place)[1].close()

@@ -11,13 +11,15 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gateway.api.errors import StoreError
 from gateway.api.ports import Operation
+from gateway.api.standing import Standing
+from gateway.stores.keys import plain
 
 T = TypeVar("T")
 
@@ -98,6 +100,7 @@ class SqliteStore:
     def __init__(self, path: Path, time: Callable[[], float], sync: Sync = "full") -> None:
         """Opens the file when it is first used."""
         self.path = path
+        self.standing = Standing()
         self._time = time
         self._sync = sync
         self._jobs: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, list[_Job]] | None] = queue.SimpleQueue()
@@ -121,8 +124,17 @@ class SqliteStore:
 
         return await self._ask(apply, "")
 
-    async def run(self, operation: Operation[T], prefix: str) -> T:
-        return await self._ask(operation.apply, prefix)
+    async def run(self, operation: Operation[T], namespace: str | None = None) -> T:
+        return await self._ask(operation.apply, "" if namespace is None else plain(namespace, ""))
+
+    def full_key(self, namespace: str, key: str) -> str:
+        return plain(namespace, key)
+
+    def together(self, full_keys: Sequence[str]) -> bool:
+        return True
+
+    async def settled(self) -> None:
+        """It needs nobody."""
 
     async def close(self) -> None:
         """Everything that was asked for is written before the file is closed."""

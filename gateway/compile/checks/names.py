@@ -6,7 +6,7 @@ import os
 
 from gateway.api.policy import CheckContext, Level
 from gateway.api.settings.upstream import UpstreamConfig
-from gateway.compile.checks.units import check_store, check_unit
+from gateway.compile.checks.units import check_store, check_store_url, check_unit
 from gateway.compile.decode.blocks import Remarks
 from gateway.compile.decode.policies import PolicySet
 from gateway.compile.finding import suggestion
@@ -29,6 +29,8 @@ def check_names(world: World) -> None:
         return
     if settings.store is not None:
         check_store(world, settings.store, ("store",), notes)
+    for name, url in settings.stores.items():
+        check_store_url(url, ("stores", name), notes)
     for index, name in enumerate(settings.ops.ready_requires):
         if name not in world.store_names and name not in world.issuers:
             what = f"there is no store or issuer '{name}'{suggestion(name, [*world.store_names, *world.issuers])}"

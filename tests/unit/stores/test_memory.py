@@ -106,5 +106,5 @@ def test_a_store_is_opened_once_and_a_kind_that_there_is_not_is_told():
     assert stores.at("memory") is opened
     asyncio.run(stores.close())
     assert stores.at("memory") is not opened
-    with pytest.raises(ValueError, match="no store of kind 'redis'; there is memory"):
-        open_store("redis://user:secret@cache:6379/0", clock)
+    with pytest.raises(ValueError, match="no store of kind 'valkey'; there is memory"):
+        open_store("valkey://user:secret@cache:6379/0", clock)

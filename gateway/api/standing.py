@@ -1,0 +1,50 @@
+"""How a store stands at this moment: whether it answers, and how many processes share it. Read on the request path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakMethod, ref
+
+
+class Standing:
+    """Changed by the store alone. A store of one's own memory or file always answers, and is one's own."""
+
+    __slots__ = ("_followers", "available", "processes", "reason", "switches")
+
+    def __init__(self, *, available: bool = True, processes: int = 1) -> None:
+        self.available = available
+        self.processes = (
+            processes  # alive and using the store, this one included; the last that was known while it is away
+        )
+        self.reason = ""  # why it is not available, for the log and for operators
+        self.switches = 0  # times it went away
+        self._followers: list[Callable[[], Callable[[bool], Any] | None]] = []
+
+    def follow(self, changed: Callable[[bool], Any]) -> None:
+        """Call `changed(available)` whenever the store goes away or comes back; it must not raise or wait.
+
+        Held weakly: it ends with the function, or with the object whose method it is.
+        """
+        self._followers.append(WeakMethod(changed) if hasattr(changed, "__self__") else ref(changed))
+
+    def gone(self, reason: str) -> bool:
+        """The store cannot be used from now on. Returns whether that is news."""
+        self.reason = reason
+        return self._changed(False)
+
+    def back(self) -> bool:
+        """The store can be used again. Returns whether that is news."""
+        self.reason = ""
+        return self._changed(True)
+
+    def _changed(self, available: bool) -> bool:
+        if self.available == available:
+            return False
+        self.available = available
+        self.switches += not available
+        alive = [(follower, found) for follower in self._followers if (found := follower()) is not None]
+        self._followers = [follower for follower, _ in alive]
+        for _, changed in alive:
+            changed(available)
+        return True

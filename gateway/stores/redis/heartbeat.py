@@ -1,0 +1,47 @@
+"""Who shares a store: each process writes that it lives, and learns how many do."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.api.errors import StoreError
+from gateway.stores.redis.link import Call, Link
+from gateway.stores.redis.scripts import Scripts
+
+EVERY_S = 1.0
+LIVES_S = 5.0  # without a word: a process that ended without leaving is counted for so long
+
+# One sorted set: the processes, by the time at which they count as dead
+_BEAT = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], math.ceil(ARGV[2] * 1000))
+return redis.call('ZCARD', KEYS[1])
+"""
+
+
+class Heartbeat:
+    """Of one process, under one key."""
+
+    def __init__(self, key: str, process: str, scripts: Scripts, every_s: float = EVERY_S) -> None:
+        self.every_s = every_s
+        self._key = key
+        self._process = process
+        self._script = scripts.of(_BEAT)
+
+    async def beat(self, link: Link) -> int:
+        """Processes that live, this one included. Raises StoreError."""
+        future = asyncio.get_running_loop().create_future()
+        packed = self._script.pack((self._key,), (self._process, LIVES_S))
+        link.send(Call(packed, future, self._script.in_full))
+        count = await future
+        if not isinstance(count, int):
+            raise StoreError("it answers nonsense; is this Redis?")
+        return max(1, count)
+
+    async def leave(self, link: Link) -> None:
+        """Count no more, from now on."""
+        try:
+            await link.ask("ZREM", self._key, self._process)
+        except StoreError:
+            return  # it ends by itself

@@ -1,0 +1,207 @@
+"""One connection to Redis: what is asked in one turn of the event loop leaves in one piece, answers come back in order.
+
+Knows RESP's framing (hiredis) and time, no keys and no scripts. It never opens itself again: that is server.py's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from hiredis import HiredisError, Reader, ReplyError
+
+from gateway.api.errors import StoreError
+from gateway.stores.redis.resp import Word, pack
+
+GRACE_S = 0.001  # once per wait: a loop that was held up itself must read before it gives others up
+
+_NOTHING: Any = object()
+
+
+class Call:
+    """A command on its way. `in_full` makes the same of it for a server that does not know its script."""
+
+    __slots__ = ("due", "future", "in_full", "packed", "reply")
+
+    def __init__(
+        self, packed: bytes, future: asyncio.Future[Any], in_full: Callable[[bytes], bytes] | None = None
+    ) -> None:
+        self.packed = packed
+        self.future = future
+        self.in_full = in_full
+        self.due = 0.0
+        self.reply = _NOTHING  # kept until replicas have acknowledged it
+
+    def fail(self, reason: str) -> None:
+        if not self.future.done():  # else its caller was cancelled, or told that it is late
+            self.future.set_exception(StoreError(reason))
+
+
+class Wait(Call):
+    """A WAIT: decides the calls that were sent before it (https://redis.io/docs/latest/commands/wait/)."""
+
+    __slots__ = ("_calls", "_wanted")
+
+    def __init__(self, calls: list[Call], wanted: int, timeout_s: float) -> None:
+        super().__init__(pack(("WAIT", wanted, int(timeout_s * 1000))), calls[-1].future)
+        self._calls = calls
+        self._wanted = wanted
+
+    def decide(self, acknowledged: object) -> None:
+        if not isinstance(acknowledged, int) or acknowledged < self._wanted:
+            self.fail(f"written, but acknowledged by {acknowledged} of {self._wanted} replicas")
+            return
+        for call in self._calls:
+            # one that was sent once more in the meantime belongs to a later WAIT
+            if call.reply is not _NOTHING and not call.future.done():
+                call.future.set_result(call.reply)
+
+    def fail(self, reason: str) -> None:
+        for call in self._calls:
+            call.fail(reason)
+
+
+class Owner(Protocol):
+    """Who opened a link."""
+
+    def refused(self, link: Link, call: Call, error: str) -> None:
+        """The server answered a call with an error."""
+        ...
+
+    def late(self, link: Link) -> None:
+        """Calls were not answered in time; they have failed. The link is still open."""
+        ...
+
+    def lost(self, link: Link, reason: str) -> None:
+        """The link is closed, and all its calls have failed."""
+        ...
+
+
+class Link(asyncio.Protocol):
+    """Calls leave at the end of the turn in which they were made, and fail when not answered within `timeout_s`."""
+
+    def __init__(self, owner: Owner, timeout_s: float) -> None:
+        self.acks = 0  # replicas that must acknowledge what is sent from now on
+        self._owner = owner
+        self.timeout_s = timeout_s
+        self._loop = asyncio.get_running_loop()
+        self._reader = Reader(notEnoughData=_NOTHING)
+        self._transport: asyncio.Transport | None = None
+        self._pending: deque[Call] = deque()
+        self._turn: list[Call] = []
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._graced = False
+        self._heard = self._loop.time()
+        self.ended = ""  # why; empty while it is open
+
+    # asking
+
+    def send(self, call: Call) -> None:
+        """Ask together with the others of this turn."""
+        turn = self._turn
+        if not turn:
+            self._loop.call_soon(self._flush)
+            self._due = self._loop.time() + self.timeout_s
+        call.due = self._due
+        turn.append(call)
+
+    def ask(self, *command: Word) -> asyncio.Future[Any]:
+        """The same for any command."""
+        call = Call(pack(command), self._loop.create_future())
+        self.send(call)
+        return call.future
+
+    def _flush(self) -> None:
+        calls, self._turn = self._turn, []
+        if self._transport is None or self.ended:
+            for call in calls:
+                call.fail(self.ended)
+            return
+        if self.acks:
+            wait = Wait(calls[:], self.acks, self.timeout_s * 0.9)
+            wait.due = self._due
+            calls.append(wait)
+        self._pending += calls
+        self._transport.write(b"".join([call.packed for call in calls]))
+        if self._timer is None:
+            self._arm(self.timeout_s)
+
+    def silent_s(self) -> float:
+        """Seconds since the server was heard."""
+        return self._loop.time() - self._heard
+
+    # time
+
+    def _arm(self, after_s: float) -> None:
+        self._timer = self._loop.call_later(after_s, self._look)
+
+    def _look(self) -> None:
+        """Is there a call that has waited too long? One timer looks for all."""
+        self._timer = None
+        oldest = next((call for call in self._pending if not call.future.done()), None)
+        if oldest is None:
+            return
+        now = self._loop.time()
+        if oldest.due > now:
+            self._graced = False
+            self._arm(oldest.due - now)
+            return
+        if not self._graced:
+            self._graced = True
+            self._arm(GRACE_S)
+            return
+        self._graced = False
+        for call in self._pending:
+            if call.due <= now:
+                call.fail(f"no answer within {self.timeout_s * 1000:.0f} ms")
+        self._look()
+        self._owner.late(self)
+
+    # the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), "a stream"
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        pending = self._pending
+        gets = self._reader.gets
+        self._reader.feed(data)
+        self._heard = self._loop.time()
+        try:
+            while (reply := gets()) is not _NOTHING:
+                call = pending.popleft()
+                if reply.__class__ is ReplyError:
+                    self._owner.refused(self, call, str(reply))
+                elif self.acks:
+                    if isinstance(call, Wait):
+                        call.decide(reply)
+                    call.reply = reply
+                elif not call.future.done():
+                    call.future.set_result(reply)
+        except (HiredisError, IndexError):  # not RESP; or an answer that nobody asked for
+            self.close("it answers nonsense; is this Redis?")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(f"the connection was lost{f': {exc}' if exc else ''}")
+
+    def close(self, reason: str) -> None:
+        """Close at once; calls fail with the reason."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._end(reason)
+
+    def _end(self, reason: str) -> None:
+        if self.ended:
+            return
+        self.ended = reason
+        if self._timer is not None:
+            self._timer.cancel()
+        for call in (*self._pending, *self._turn):
+            call.fail(reason)
+        self._pending.clear()
+        self._turn.clear()
+        self._owner.lost(self, reason)

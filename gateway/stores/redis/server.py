@@ -1,0 +1,229 @@
+"""One Redis server over its whole life: found, greeted, listened to, given up, tried again. Knows no keys of policies.
+
+A server that does not answer in time is away for everybody at once: nobody else waits for it, until a heartbeat, which
+is a write, was answered in time. Thus a request waits for a dead Redis once at most, and a full or read-only one is away too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+import ssl
+from collections.abc import Awaitable, Callable
+
+from gateway.api.errors import StoreError
+from gateway.api.standing import Standing
+from gateway.stores.redis.address import Address
+from gateway.stores.redis.greeting import NONSENSE, greet
+from gateway.stores.redis.heartbeat import Heartbeat
+from gateway.stores.redis.link import Call, Link
+
+log = logging.getLogger("sluicegate.store")
+
+CONNECT_S = 1.0  # to connect and to greet
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.5  # between two tries: what is back is used within a second
+DEAD_S = 1.0  # without a byte of an answer: the connection is opened anew
+MAX_REASONS = 4  # lines about one absence: lost, refused, a wrong password
+STEADY_S = 5.0  # one that was well so long begins with short pauses again
+
+# Errors of the whole server, which a heartbeat meets as well; any other belongs to the one call
+# https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors; before Redis 7 scripts wrap them:
+# "ERR Error running script (call to f_…): @user_script: 1: -OOM command not allowed …"
+_WHOLE = re.compile(
+    r"(?:^|: -?)(OOM|READONLY|MISCONF|LOADING|MASTERDOWN|NOREPLICAS|BUSY|UNKILLABLE|NOAUTH|CLUSTERDOWN)\b"
+)
+_ELSEWHERE = ("READONLY", "MASTERDOWN", "NOAUTH")  # another connection may reach the right server, or be let in
+
+Locate = Callable[[], Awaitable[tuple[str, int]]]
+"""Where to connect to, asked before each try. Raises OSError or StoreError when nobody knows."""
+
+
+class Server:
+    """Implements link.Owner. `call` is for those who have checked `link`."""
+
+    def __init__(
+        self,
+        locate: Locate,
+        address: Address,
+        context: ssl.SSLContext | None,
+        timeout_s: float,
+        acks: int,
+        heartbeat: Heartbeat,
+        standing: Standing,
+        name: str,
+    ) -> None:
+        self.link: Link | None = None  # while it can be used
+        self.standing = standing
+        self._locate = locate
+        self._address = address
+        self._context = context
+        self._timeout_s = timeout_s
+        self._acks = acks
+        self._heartbeat = heartbeat
+        self._name = name
+        self._open: Link | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()  # the first try has ended, well or not
+        self._nudge = asyncio.Event()  # look at the connection now
+        self._ended = asyncio.Event()  # it is lost
+        self._since = 0.0  # when it went away or came back
+        self._reasons: set[str] = set()  # that were logged since it went away
+        self._warned = False
+
+    async def settled(self) -> None:
+        """Begin, if nobody has; returns when the first try has ended, well or not."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._live(), name=f"store {self._name}")
+        await self._settled.wait()
+
+    async def close(self) -> None:
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.wait({task})
+        if self._open is not None:
+            if self.link is not None:
+                await self._heartbeat.leave(self._open)
+            self.link = None
+            self._open.close("closed")
+
+    # its life
+
+    async def _live(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began = _now()
+            try:
+                link = await self._connect()
+            except (OSError, StoreError) as problem:
+                self._away(str(problem) or type(problem).__name__)
+            else:
+                await self._stay(link)
+            self._settled.set()
+            if _now() - began > STEADY_S:
+                pause_s = FIRST_PAUSE_S
+            await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - spreads tries, guards nothing
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+
+    async def _connect(self) -> Link:
+        """A connection that was greeted and has written a heartbeat. Raises OSError, StoreError."""
+        link = Link(self, CONNECT_S)
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                host, port = await self._locate()
+                tls = self._address.tls
+                await asyncio.get_running_loop().create_connection(
+                    lambda: link,
+                    host,
+                    port,
+                    ssl=self._context,
+                    server_hostname=None if tls is None else tls.server_name or host,
+                )
+        except TimeoutError:
+            raise StoreError(f"no connection within {CONNECT_S:.0f} s") from None
+        self._open = link
+        try:
+            await greet(link, self._address)
+            link.acks = self._acks
+            link.timeout_s = max(self._timeout_s, CONNECT_S)
+            self.standing.processes = await self._heartbeat.beat(link)
+        except StoreError as problem:
+            link.close(str(problem))
+            raise
+        link.timeout_s = self._timeout_s
+        self._ended.clear()
+        self._back(link)
+        return link
+
+    async def _stay(self, link: Link) -> None:
+        """Beat until the connection is lost."""
+        pause_s = 0.0
+        while not link.ended:
+            if self.link is not None:
+                await _wait(self._nudge, self._heartbeat.every_s)
+                if _now() - self._since > STEADY_S:
+                    pause_s = 0.0
+            if self.link is None:
+                # at once; but one that goes away again and again is tried less and less
+                await _wait(self._ended, pause_s)
+                pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, pause_s * 2))
+            self._nudge.clear()
+            try:
+                self.standing.processes = await self._heartbeat.beat(link)
+            except StoreError as problem:
+                self._away(str(problem))
+                if link.silent_s() > DEAD_S:
+                    link.close(str(problem))
+            else:
+                if not link.ended:
+                    self._back(link)
+
+    # what the link tells
+
+    def refused(self, link: Link, call: Call, error: str) -> None:
+        if error.startswith("NOSCRIPT") and call.in_full is not None:
+            call.packed, call.in_full = call.in_full(call.packed), None
+            link.send(call)
+            return
+        call.fail(error)
+        found = _WHOLE.search(error)
+        if found is not None:
+            self._away(error)
+            if found[1] in _ELSEWHERE:
+                link.close(error)
+        elif self.link is link and not self._warned:
+            self._warned = True  # one line is enough: the same will come with each request
+            log.error("store %s refuses an operation: %s", self._name, error)
+
+    def late(self, link: Link) -> None:
+        if self.link is link:
+            self._away(f"no answer within {self._timeout_s * 1000:.0f} ms")
+
+    def lost(self, link: Link, reason: str) -> None:
+        if self._open is link:
+            self._open = None
+            if self.link is link:
+                self._away(reason)
+            self._nudge.set()
+            self._ended.set()
+
+    def nonsense(self) -> None:
+        """An answer was not what the operation gives."""
+        if self._open is not None:
+            self._open.close(NONSENSE)
+
+    # away and back
+
+    def _away(self, reason: str) -> None:
+        self.link = None
+        self._nudge.set()
+        if self.standing.gone(reason) or not self._settled.is_set():
+            self._since = _now()
+            self._reasons.clear()
+        if reason not in self._reasons and len(self._reasons) < MAX_REASONS:
+            log.warning("store %s is away: %s", self._name, reason)
+            self._reasons.add(reason)
+
+    def _back(self, link: Link) -> None:
+        self.link = link
+        if self.standing.back():
+            if self._settled.is_set():
+                log.warning("store %s is back after %.1f s", self._name, _now() - self._since)
+            self._since = _now()
+            self._warned = False
+        self._settled.set()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _wait(event: asyncio.Event, at_most_s: float) -> None:
+    try:
+        async with asyncio.timeout(at_most_s):
+            await event.wait()
+    except TimeoutError:
+        return

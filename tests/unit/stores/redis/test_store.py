@@ -1,0 +1,250 @@
+"""The store against a real server that is stopped, paused, emptied: what callers see, and when."""
+
+import asyncio
+import logging
+import signal
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gateway.api.errors import StoreError
+from gateway.stores.keys import scoped
+from gateway.stores.redis.address import parse
+from gateway.stores.redis.store import RedisStore
+from tests.redis_clock import RedisClock, clocked_store
+from tests.redis_servers import RedisServer, free_port
+
+PATIENT = "timeout=5s"  # where the machine may be busy and time is not the point
+
+
+@dataclass(frozen=True)
+class Ask:
+    """An operation without a key of its own."""
+
+    lua: str
+    arguments_: tuple[Any, ...] = ()
+    name: str = "ask"
+
+    def keys(self) -> tuple[str, ...]:
+        return ("k",)
+
+    def arguments(self) -> tuple[Any, ...]:
+        return self.arguments_
+
+    def apply(self, table: Any, now: float) -> Any:
+        raise NotImplementedError
+
+    def parse(self, reply: Any) -> Any:
+        return reply
+
+
+@asynccontextmanager
+async def opened(url, *, process="one", **options):
+    backend = RedisStore(parse(url), name="shared", process=process, **options)
+    try:
+        yield backend
+    finally:
+        await backend.close()
+
+
+async def until(condition, within_s=10.0):
+    """Wait for a condition, in bounded time."""
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def test_arguments_arrive_with_all_their_digits_and_keys_within_the_prefix(redis_server):
+    async def scenario():
+        async with opened(f"{redis_server.url}?{PATIENT}&prefix=mine:") as backend:
+            store = scoped(backend, "policy").within("route", "a b")
+            told = await store.run(Ask("return {KEYS[1], ARGV[1], ARGV[2], ARGV[3]}", (0.1 + 0.2, b"\xff", 7)))
+            assert told == [b"mine:{policy|k}route:a%20b", b"0.30000000000000004", b"\xff", b"7"]
+            assert store.full_key("k") == "mine:{policy|k}route:a%20b"
+            assert await store.run_across(Ask("return KEYS[1]")) == b"k"
+            seconds, micros = redis_server.ask("TIME")
+            now = float(await store.run(Ask("return string.format('%.6f', now)")))
+            assert 0 <= now - (seconds + micros / 1e6) < 5
+
+    asyncio.run(scenario())
+
+
+def test_what_one_turn_asks_for_travels_together(redis_server):
+    async def scenario():
+        async with opened(f"{redis_server.url}?{PATIENT}") as backend:
+            store = scoped(backend, "policy")
+            await store.put("k", b"v", 5)  # the server knows the script from now on
+            written: list[bytes] = []
+            link = backend._server.link
+            transport, link._transport = link._transport, type("Spy", (), {"write": lambda self, data: keep(data)})()
+
+            def keep(data):
+                written.append(data)
+                transport.write(data)
+
+            await asyncio.gather(*(store.put(f"k{n}", b"v", 5) for n in range(64)))
+            link._transport = transport
+            assert len(written) == 1
+            assert written[0].count(b"EVALSHA") == 64
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_lost_its_scripts_is_told_them_again(redis_server):
+    async def scenario():
+        async with opened(f"{redis_server.url}?{PATIENT}") as backend:
+            store = scoped(backend, "policy")
+            await store.put("k", b"v", 60)
+            redis_server.ask("SCRIPT", "FLUSH")
+            assert await asyncio.gather(*(store.claim("k", b"w", 60) for _ in range(10))) == [b"v"] * 10
+            assert backend.standing.available
+
+    asyncio.run(scenario())
+
+
+def test_a_script_that_fails_is_the_operations_own_trouble(redis_server, caplog):
+    async def scenario():
+        async with opened(f"{redis_server.url}?{PATIENT}") as backend:
+            store = scoped(backend, "policy")
+            bad, good = await asyncio.gather(
+                store.run(Ask("return redis.call('LPUSH', KEYS[1]")), store.put("x", b"v", 5), return_exceptions=True
+            )
+            assert isinstance(bad, StoreError)
+            assert good is None
+            with pytest.raises(StoreError):
+                await store.run(Ask("return redis.call('NOSUCH')"))
+            assert backend.standing.available
+
+    asyncio.run(scenario())
+    assert len(caplog.records) == 1  # one line, however often
+    assert "refuses an operation" in caplog.text
+
+
+def test_a_store_that_is_down_from_the_start_is_used_as_soon_as_it_is_there(redis_program, caplog):
+    caplog.set_level(logging.WARNING, "sluicegate.store")
+    port = free_port()
+
+    async def scenario():
+        async with opened(f"redis://127.0.0.1:{port}?{PATIENT}") as backend:
+            store = scoped(backend, "policy")
+            await backend.settled()
+            assert not backend.standing.available
+            with pytest.raises(StoreError, match="away"):
+                await store.get("k")
+            with RedisServer(redis_program, port=port):
+                await until(lambda: backend.standing.available)
+                await store.put("k", b"v", 5)
+                assert await store.get("k") == b"v"
+
+    asyncio.run(scenario())
+    assert "store shared is away" in caplog.records[0].getMessage()
+    assert "store shared is back after" in caplog.records[-2].getMessage()
+    assert "the connection was lost" in caplog.records[-1].getMessage()
+    assert len(caplog.records) <= 4
+
+
+def test_a_server_that_is_killed_costs_nothing_until_it_is_back(redis_program, caplog):
+    class Follower:
+        def __init__(self):
+            self.news = []
+
+        def changed(self, available):
+            self.news.append(available)
+
+    async def scenario():
+        with RedisServer(redis_program) as server:
+            async with opened(f"{server.url}?{PATIENT}") as backend:
+                store = scoped(backend, "policy")
+                follower = Follower()
+                await store.put("k", b"v", 60)
+                backend.standing.follow(follower.changed)
+                server.stop()
+                await until(lambda: not backend.standing.available)
+                loop = asyncio.get_running_loop()
+                began = loop.time()
+                for _ in range(100):
+                    with pytest.raises(StoreError, match="away"):
+                        await store.get("k")
+                assert loop.time() - began < 1.0  # 100 refusals without one wait
+                server.start()
+                began = loop.time()
+                await until(lambda: backend.standing.available)
+                assert loop.time() - began < 2.0
+                assert await store.get("k") is None
+                assert follower.news == [False, True]
+                assert backend.standing.switches == 1
+
+    asyncio.run(scenario())
+    assert caplog.records[0].getMessage().startswith("store shared is away: ")
+
+
+def test_a_server_that_does_not_answer_is_waited_for_once(redis_program):
+    async def scenario():
+        with RedisServer(redis_program) as server:
+            async with opened(f"{server.url}?timeout=50ms") as backend:
+                store = scoped(backend, "policy")
+                await until_it_answers(store)
+                server.pause()
+                answers = await asyncio.gather(*(store.get("k") for _ in range(20)), return_exceptions=True)
+                assert {str(answer) for answer in answers} == {"no answer within 50 ms"}
+                with pytest.raises(StoreError, match="away"):
+                    await store.get("k")
+                server.go_on()
+                await until(lambda: backend.standing.available)
+                await until_it_answers(store)
+
+    async def until_it_answers(store):
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    return await store.put("k", b"v", 60)
+                except StoreError:
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+
+
+def test_processes_that_share_a_store_know_how_many_they_are(redis_server):
+    async def scenario():
+        url = f"{redis_server.url}?{PATIENT}"
+        async with opened(url, process="one") as one:
+            await one.settled()
+            assert one.standing.processes == 1
+            async with opened(url, process="two") as two, opened(url, process="two", lasting=True) as lasting:
+                await two.settled()
+                await lasting.settled()
+                assert two.standing.processes == lasting.standing.processes == 2
+                await until(lambda: one.standing.processes == 2)
+            await until(lambda: one.standing.processes == 1)  # the others have left
+
+    asyncio.run(scenario())
+
+
+def test_a_process_that_dies_is_counted_for_some_seconds(redis_server):
+    async def scenario():
+        clock = RedisClock(redis_server)
+        one, two = clocked_store(redis_server, process="one"), clocked_store(redis_server, process="two")
+        await two.settled()
+        two._server._task.cancel()  # without a word
+        await one.settled()
+        assert one.standing.processes == 2
+        clock.advance(5)
+        await until(lambda: one.standing.processes == 1)
+        await one.close()
+        await two.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_end_of_a_server_in_good_order_is_an_end_as_well(redis_program):
+    async def scenario():
+        with RedisServer(redis_program) as server:
+            async with opened(f"{server.url}?{PATIENT}") as backend:
+                await backend.settled()
+                server.stop(signal.SIGTERM)
+                await until(lambda: not backend.standing.available)
+                assert backend.standing.reason
+
+    asyncio.run(scenario())
