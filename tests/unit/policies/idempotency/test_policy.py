@@ -23,9 +23,10 @@ KEY = record_key("consumer:acme", "k")
 class World:
     """A gateway with one route, its store and its upstream; `executed` counts the calls of which bytes left."""
 
-    def __init__(self, *, shadow=False, store=None, **config):
+    def __init__(self, *, shadow=False, store=None, ready=True, **config):
         self.clock = FakeClock()
         self.scope = FakeScope(policy="idempotency", name="idempotency", clock=self.clock, shadow=shadow)
+        self.scope.ready = lambda others: ready
         self.remote = RemoteStore(self.clock)
         self.scope.stores[None] = store or self.remote.scoped("idempotency")
         self.layer = build(IdempotencyConfig(**config), self.scope)
