@@ -1,8 +1,8 @@
 """Configurations of the gateway for the benchmarks: written to a folder, served with `sluicegate serve`.
 
-    python loadtests/configurations.py passthrough|secured|cached FOLDER [--port 8080] [--upstream http://127.0.0.1:9001]
+    python loadtests/configurations.py passthrough|secured|secured-cold|secured-cold-es256|cached FOLDER [--port 8080] [--upstream http://127.0.0.1:9001]
 
-`secured` expects the key set of the tokens beside FOLDER, as jwks.json (loadtests/sidebyside.py writes it there).
+`secured` and its like expect the key set of the tokens beside FOLDER, as jwks.json (loadtests/sidebyside.py writes it there).
 """
 
 from __future__ import annotations
@@ -52,14 +52,21 @@ consumers:
 """
 
 
+TEXTS = {
+    "passthrough": PASSTHROUGH,
+    "secured": SECURED,
+    "secured-cold": SECURED,
+    "secured-cold-es256": SECURED,
+    "cached": CACHED,
+}
+
+
 def write(scenario: str, folder: Path, port: int, upstream: str = "http://127.0.0.1:9001") -> Path:
     """Write the configuration of `scenario` below `folder` and return the configuration's folder."""
     target = folder.resolve() / f"sluicegate-{scenario}"
     target.mkdir(parents=True, exist_ok=True)
-    text = {"passthrough": PASSTHROUGH, "secured": SECURED, "cached": CACHED}[scenario].format(
-        port=port, ops_port=port + 1000, folder=target, upstream=upstream
-    )
-    if scenario == "secured":
+    text = TEXTS[scenario].format(port=port, ops_port=port + 1000, folder=target, upstream=upstream)
+    if text.endswith("consumers:\n"):
         text += "".join(
             f"  caller-{number}: {{tier: partner, client_ids: [caller-{number}]}}\n" for number in range(CALLERS)
         )
@@ -69,7 +76,7 @@ def write(scenario: str, folder: Path, port: int, upstream: str = "http://127.0.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenario", choices=["passthrough", "secured", "cached"])
+    parser.add_argument("scenario", choices=TEXTS)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--upstream", default="http://127.0.0.1:9001")

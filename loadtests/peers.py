@@ -7,6 +7,8 @@ files for a scenario below `workdir` and returns the peers that can run it here:
     secured       verify RS256 bearer tokens of 1,000 callers, then rate limit
                   (HAProxy by subject and without a token cache; Envoy with its token cache and one
                   bucket for all: the most that each does without a server beside it)
+    secured-cold  the same with tokens that nobody has seen before: Envoy without its token cache
+    secured-cold-es256   the same with ES256
     cached        answer from a shared response cache (fresh for 60 s)
 
 Every peer writes one access-log line per request to a file, as it would in production.
@@ -29,6 +31,11 @@ class Peer:
     name: str
     command: list[str]
     port: int
+
+
+def alg_of(scenario: str) -> str:
+    """The signature algorithm of the tokens in a scenario `secured…`."""
+    return "ES256" if scenario.endswith("-es256") else "RS256"
 
 
 def envoy_binary() -> str | None:
@@ -55,7 +62,7 @@ http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 300s;
 
 
 def _nginx(scenario: str, workdir: Path) -> Peer | None:
-    if not shutil.which("nginx") or scenario == "secured":  # open-source nginx verifies no tokens
+    if not shutil.which("nginx") or scenario.startswith("secured"):  # open-source nginx verifies no tokens
         return None
     port = 9101
     cache_zone = cache = ""
@@ -81,10 +88,10 @@ def _haproxy(scenario: str, workdir: Path) -> Peer | None:
         return None
     port = 9102
     rules, extra = "", ""
-    if scenario == "secured":
+    if scenario.startswith("secured"):
         rules = f"""
   http-request set-var(txn.bearer) http_auth_bearer
-  http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify("RS256","{workdir}/public.pem") -m int 1 }}
+  http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify("{alg_of(scenario)}","{workdir}/public.pem") -m int 1 }}
   http-request set-var(txn.sub) var(txn.bearer),jwt_payload_query('$.sub')
   stick-table type string len 64 size 100k expire 60s store http_req_rate(1s)
   http-request track-sc0 var(txn.sub)
@@ -122,15 +129,15 @@ def _envoy(scenario: str, workdir: Path) -> Peer | None:
         return None
     port = 9103
     filters = ""
-    if scenario == "secured":
+    if scenario.startswith("secured"):
+        cache = "" if scenario.startswith("secured-cold") else ", jwt_cache_config: {jwt_cache_size: 1000}"
         jwks = (workdir / "jwks.json").read_text().replace("\n", "")
         filters = f"""
           - name: envoy.filters.http.jwt_authn
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
               providers:
-                p: {{issuer: "https://idp.example", audiences: ["orders"], local_jwks: {{inline_string: '{jwks}'}},
-                    jwt_cache_config: {{jwt_cache_size: 1000}}}}
+                p: {{issuer: "https://idp.example", audiences: ["orders"], local_jwks: {{inline_string: '{jwks}'}}{cache}}}
               rules: [{{match: {{prefix: "/"}}, requires: {{provider_name: p}}}}]
           - name: envoy.filters.http.local_ratelimit
             typed_config:

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Measure the gateway and its peers on the same work, side by side, in one run.
 
-    python loadtests/sidebyside.py passthrough|secured|cached [--target NAME=PORT=COMMAND ...] [--rounds 3] [--seconds 4]
+    python loadtests/sidebyside.py SCENARIO [--target NAME=PORT=COMMAND ...] [--rounds 3] [--seconds 4]
                                    [--connections 64] [--record]
 
+SCENARIO is passthrough, secured, secured-cold, secured-cold-es256 or cached; peers.py says what each asks of a target.
 `sluicegate serve` is measured on Granian and on uvicorn, with its access log and metrics on; --target adds others.
 --record writes the table to loadtests/results/ with the machine and the commit.
 
@@ -23,7 +24,7 @@ alike. Per target the table gives the median over the rounds:
 
 Absolute figures hold for nobody else's machine: quote the ratios. For `secured` the key is written to
 WORKDIR/jwks.json and WORKDIR/public.pem, and 1,000 tokens are used in turn: issuer https://idp.example, audience
-orders, subject and client_id caller-0 to caller-999, scope orders:read. `{workdir}` in a COMMAND is replaced
+orders, subject and client_id caller-0 to caller-999, scope orders:read; for `secured-cold` 30,000 other tokens of theirs. `{workdir}` in a COMMAND is replaced
 by that folder, so that a configuration can name these files. Before each round one answer must be 200 with the
 upstream's body to the byte, and no answer of the round may be an error: else the target is reported as FAILED.
 
@@ -49,11 +50,12 @@ from pathlib import Path
 
 import configurations
 from machine import commit, machine
-from peers import UPSTREAM_PORT, Peer, peers, upstream_config
+from peers import UPSTREAM_PORT, Peer, alg_of, peers, upstream_config
 from processes import cpu_and_rss
 from tokens import Issuer, wrk_script
 
 REFERENCES = {"cached": ("nginx", "varnish")}
+COLD = 30_000  # tokens sent in turn; more than any target remembers, so that one that comes again is new to it
 BODY = json.dumps({"id": "ord-1", "lines": [{"sku": f"sku-{i:04d}", "qty": i, "price": "12.50"} for i in range(22)]})
 
 
@@ -127,16 +129,23 @@ def load(port: int, seconds: float, connections: int, script: Path | None) -> di
     }
 
 
-def write_tokens(workdir: Path, callers: int = configurations.CALLERS) -> tuple[Path, str]:
-    """Writes key and wrk script; returns the script and one of the tokens."""
-    issuer = Issuer(workdir)
-    tokens = [issuer.token(f"caller-{number}", "orders:read") for number in range(callers)]
-    return wrk_script(workdir, [("/orders/1", token) for token in tokens]), tokens[0]
+def write_tokens(workdir: Path, scenario: str) -> tuple[Path, Path, str]:
+    """Writes key and wrk scripts; returns that for warming up, that for the round, and one of the tokens."""
+    issuer = Issuer(workdir, alg_of(scenario))
+
+    def requests(count: int) -> list[tuple[str, str]]:
+        callers = (f"caller-{number % configurations.CALLERS}" for number in range(count))
+        return [("/orders/1", issuer.token(caller, "orders:read")) for caller in callers]
+
+    known = requests(configurations.CALLERS)
+    warm = wrk_script(workdir, known)
+    cold = scenario.startswith("secured-cold")
+    return warm, wrk_script(workdir, requests(COLD), "cold") if cold else warm, known[0][1]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenario", choices=["passthrough", "secured", "cached"])
+    parser.add_argument("scenario", choices=configurations.TEXTS)
     parser.add_argument("--target", action="append", default=[], metavar="NAME=PORT=COMMAND")
     parser.add_argument("--only", help="comma-separated names of the peers to run (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
@@ -148,7 +157,8 @@ def main() -> None:
 
     workdir = arguments.workdir or Path(tempfile.mkdtemp(prefix="sidebyside-"))
     workdir.mkdir(parents=True, exist_ok=True)
-    script, token = write_tokens(workdir) if arguments.scenario == "secured" else (None, None)
+    secured = arguments.scenario.startswith("secured")
+    warm, script, token = write_tokens(workdir, arguments.scenario) if secured else (None, None, None)
     targets = own_targets(arguments.scenario, workdir)
     for text in arguments.target:
         name, port, command = text.split("=", 2)
@@ -170,7 +180,7 @@ def main() -> None:
                 process = start(target.command, 0, workdir / f"{target.name}.log")
                 try:
                     wait_port(target.port, process)
-                    load(target.port, 2, arguments.connections, script)
+                    load(target.port, 2, arguments.connections, warm)
                     check_answer(target.port, token)
                     before, _rss = cpu_and_rss(process.pid)
                     busy, total = core_times(1)
