@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 from urllib.parse import quote
 
 from gateway.api.ports import LocalStore, Operation, Store, Times
@@ -105,11 +105,11 @@ class Scoped:
     async def claim(self, key: str, value: bytes, ttl_s: float) -> bytes | None:
         return await self.backend.claim(self.full_key(key), value, ttl_s)
 
-    async def run(self, operation: Operation[T]) -> T:
-        return await self.backend.run(operation, self.namespace)
+    def run(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
+        return self.backend.run(operation, self.namespace)
 
-    async def run_across(self, operation: Operation[T]) -> T:
-        return await self.backend.run(operation)
+    def run_across(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
+        return self.backend.run(operation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from gateway.api.errors import StoreError
-from gateway.stores.redis.link import Call, Link
+from gateway.stores.redis.link import Link
 from gateway.stores.redis.scripts import Scripts
 
 EVERY_S = 1.0
@@ -31,10 +29,7 @@ class Heartbeat:
 
     async def beat(self, link: Link) -> int:
         """Processes that live, this one included. Raises StoreError."""
-        future = asyncio.get_running_loop().create_future()
-        packed = self._script.pack((self._key,), (self._process, LIVES_S))
-        link.send(Call(packed, future, self._script.in_full))
-        count = await future
+        count = await link.call(self._script, (self._key,), (self._process, LIVES_S))
         if not isinstance(count, int):
             raise StoreError("it answers nonsense; is this Redis?")
         return max(1, count)

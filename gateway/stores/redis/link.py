@@ -1,19 +1,20 @@
 """One connection to Redis: what is asked in one turn of the event loop leaves in one piece, answers come back in order.
 
-Knows RESP's framing (hiredis) and time, no keys and no scripts. It never opens itself again: that is server.py's.
+Knows RESP's framing (hiredis) and time, and not what is asked. It never opens itself again: that is server.py's.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
 from hiredis import HiredisError, Reader, ReplyError
 
 from gateway.api.errors import StoreError
 from gateway.stores.redis.resp import Word, pack
+from gateway.stores.redis.scripts import Script
 
 GRACE_S = 0.001  # once per wait: a loop that was held up itself must read before it gives others up
 
@@ -21,16 +22,14 @@ _NOTHING: Any = object()
 
 
 class Call:
-    """A command on its way. `in_full` makes the same of it for a server that does not know its script."""
+    """A command on its way; `script` when it calls one by its digest, which the server may not know."""
 
-    __slots__ = ("due", "future", "in_full", "packed", "reply")
+    __slots__ = ("due", "future", "packed", "reply", "script")
 
-    def __init__(
-        self, packed: bytes, future: asyncio.Future[Any], in_full: Callable[[bytes], bytes] | None = None
-    ) -> None:
+    def __init__(self, packed: bytes, future: asyncio.Future[Any], script: Script | None = None) -> None:
         self.packed = packed
         self.future = future
-        self.in_full = in_full
+        self.script = script
         self.due = 0.0
         self.reply = _NOTHING  # kept until replicas have acknowledged it
 
@@ -108,6 +107,12 @@ class Link(asyncio.Protocol):
         call.due = self._due
         turn.append(call)
 
+    def call(self, script: Script, keys: Sequence[str], arguments: Sequence[Word]) -> asyncio.Future[Any]:
+        """Run a script."""
+        future = self._loop.create_future()
+        self.send(Call(script.pack(keys, arguments), future, script))
+        return future
+
     def ask(self, *command: Word) -> asyncio.Future[Any]:
         """The same for any command."""
         call = Call(pack(command), self._loop.create_future())
@@ -118,7 +123,7 @@ class Link(asyncio.Protocol):
         calls, self._turn = self._turn, []
         if self._transport is None or self.ended:
             for call in calls:
-                call.fail(self.ended)
+                call.fail(self.ended or "it is not connected")
             return
         if self.acks:
             wait = Wait(calls[:], self.acks, self.timeout_s * 0.9)
@@ -163,8 +168,7 @@ class Link(asyncio.Protocol):
     # the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), "a stream"
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's says so by no base class
 
     def data_received(self, data: bytes) -> None:
         pending = self._pending

@@ -164,14 +164,15 @@ class Server:
     # what the link tells
 
     def refused(self, link: Link, call: Call, error: str) -> None:
-        if error.startswith("NOSCRIPT") and call.in_full is not None:
-            call.packed, call.in_full = call.in_full(call.packed), None
+        if error.startswith("NOSCRIPT") and call.script is not None:
+            call.packed, call.script = call.script.in_full(call.packed), None
             link.send(call)
             return
         call.fail(error)
         found = _WHOLE.search(error)
         if found is not None:
-            self._away(error)
+            if self.link is link:
+                self._away(error)
             if found[1] in _ELSEWHERE:
                 link.close(error)
         elif self.link is link and not self._warned:
@@ -200,7 +201,7 @@ class Server:
     def _away(self, reason: str) -> None:
         self.link = None
         self._nudge.set()
-        if self.standing.gone(reason) or not self._settled.is_set():
+        if self.standing.gone(reason):
             self._since = _now()
             self._reasons.clear()
         if reason not in self._reasons and len(self._reasons) < MAX_REASONS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ from gateway.stores.keys import tagged
 from gateway.stores.redis.address import LASTING_TIMEOUT_S, TIMEOUT_S, Address
 from gateway.stores.redis.greeting import context_of
 from gateway.stores.redis.heartbeat import Heartbeat
-from gateway.stores.redis.link import Call
+from gateway.stores.redis.link import Link
 from gateway.stores.redis.resp import Word
 from gateway.stores.redis.scripts import CLAIM, PUT, Script, Scripts
 from gateway.stores.redis.server import Server
@@ -83,7 +82,8 @@ class RedisStore:
         keys: Sequence[str] = operation.keys()
         if namespace is not None:
             keys = [self._prefix + tagged(namespace, key) for key in keys]
-        reply = await self._call(self._scripts.of(operation.lua), keys, operation.arguments())
+        link = self._server.link or await self._reach()
+        reply = await link.call(self._scripts.of(operation.lua), keys, operation.arguments())
         try:
             return operation.parse(reply)
         except (ValueError, TypeError, LookupError) as problem:
@@ -98,14 +98,15 @@ class RedisStore:
         await self._server.close()
 
     async def _call(self, script: Script, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
-        server = self._server
-        if server.link is None:
-            await server.settled()
-            if server.link is None:
-                raise StoreError(f"away: {self._standing.reason}")
-        future = asyncio.get_running_loop().create_future()
-        server.link.send(Call(script.pack(keys, arguments), future, script.in_full))
-        return await future
+        link = self._server.link or await self._reach()
+        return await link.call(script, keys, arguments)
+
+    async def _reach(self) -> Link:
+        """For the first that use it. Raises StoreError."""
+        await self._server.settled()
+        if self._server.link is None:
+            raise StoreError(f"away: {self._standing.reason}")
+        return self._server.link
 
     def _octets(self, reply: object) -> bytes | None:
         if reply is None or isinstance(reply, bytes):

@@ -3,60 +3,17 @@
 import asyncio
 import logging
 import signal
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from gateway.api.errors import StoreError
 from gateway.stores.keys import scoped
-from gateway.stores.redis.address import parse
-from gateway.stores.redis.store import RedisStore
 from tests.redis_clock import RedisClock, clocked_store
 from tests.redis_servers import RedisServer, free_port
-
-PATIENT = "timeout=5s"  # where the machine may be busy and time is not the point
-
-
-@dataclass(frozen=True)
-class Ask:
-    """An operation without a key of its own."""
-
-    lua: str
-    arguments_: tuple[Any, ...] = ()
-    name: str = "ask"
-
-    def keys(self) -> tuple[str, ...]:
-        return ("k",)
-
-    def arguments(self) -> tuple[Any, ...]:
-        return self.arguments_
-
-    def apply(self, table: Any, now: float) -> Any:
-        raise NotImplementedError
-
-    def parse(self, reply: Any) -> Any:
-        return reply
+from tests.unit.stores.redis.scenes import PATIENT, Ask, opened, until
 
 
-@asynccontextmanager
-async def opened(url, *, process="one", **options):
-    backend = RedisStore(parse(url), name="shared", process=process, **options)
-    try:
-        yield backend
-    finally:
-        await backend.close()
-
-
-async def until(condition, within_s=10.0):
-    """Wait for a condition, in bounded time."""
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.002)
-
-
-def test_arguments_arrive_with_all_their_digits_and_keys_within_the_prefix(redis_server):
+def test_arguments_arrive_with_all_their_digits_and_keys_within_the_prefix(redis_server, play):
     async def scenario():
         async with opened(f"{redis_server.url}?{PATIENT}&prefix=mine:") as backend:
             store = scoped(backend, "policy").within("route", "a b")
@@ -68,10 +25,10 @@ def test_arguments_arrive_with_all_their_digits_and_keys_within_the_prefix(redis
             now = float(await store.run(Ask("return string.format('%.6f', now)")))
             assert 0 <= now - (seconds + micros / 1e6) < 5
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
-def test_what_one_turn_asks_for_travels_together(redis_server):
+def test_what_one_turn_asks_for_travels_together(redis_server, play):
     async def scenario():
         async with opened(f"{redis_server.url}?{PATIENT}") as backend:
             store = scoped(backend, "policy")
@@ -89,10 +46,10 @@ def test_what_one_turn_asks_for_travels_together(redis_server):
             assert len(written) == 1
             assert written[0].count(b"EVALSHA") == 64
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
-def test_a_server_that_lost_its_scripts_is_told_them_again(redis_server):
+def test_a_server_that_lost_its_scripts_is_told_them_again(redis_server, play):
     async def scenario():
         async with opened(f"{redis_server.url}?{PATIENT}") as backend:
             store = scoped(backend, "policy")
@@ -101,10 +58,10 @@ def test_a_server_that_lost_its_scripts_is_told_them_again(redis_server):
             assert await asyncio.gather(*(store.claim("k", b"w", 60) for _ in range(10))) == [b"v"] * 10
             assert backend.standing.available
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
-def test_a_script_that_fails_is_the_operations_own_trouble(redis_server, caplog):
+def test_a_script_that_fails_is_the_operations_own_trouble(redis_server, caplog, play):
     async def scenario():
         async with opened(f"{redis_server.url}?{PATIENT}") as backend:
             store = scoped(backend, "policy")
@@ -117,12 +74,12 @@ def test_a_script_that_fails_is_the_operations_own_trouble(redis_server, caplog)
                 await store.run(Ask("return redis.call('NOSUCH')"))
             assert backend.standing.available
 
-    asyncio.run(scenario())
+    play(scenario())
     assert len(caplog.records) == 1  # one line, however often
     assert "refuses an operation" in caplog.text
 
 
-def test_a_store_that_is_down_from_the_start_is_used_as_soon_as_it_is_there(redis_program, caplog):
+def test_a_store_that_is_down_from_the_start_is_used_as_soon_as_it_is_there(redis_program, caplog, play):
     caplog.set_level(logging.WARNING, "sluicegate.store")
     port = free_port()
 
@@ -138,14 +95,14 @@ def test_a_store_that_is_down_from_the_start_is_used_as_soon_as_it_is_there(redi
                 await store.put("k", b"v", 5)
                 assert await store.get("k") == b"v"
 
-    asyncio.run(scenario())
+    play(scenario())
     assert "store shared is away" in caplog.records[0].getMessage()
     assert "store shared is back after" in caplog.records[-2].getMessage()
     assert "the connection was lost" in caplog.records[-1].getMessage()
     assert len(caplog.records) <= 4
 
 
-def test_a_server_that_is_killed_costs_nothing_until_it_is_back(redis_program, caplog):
+def test_a_server_that_is_killed_costs_nothing_until_it_is_back(redis_program, caplog, play):
     class Follower:
         def __init__(self):
             self.news = []
@@ -176,11 +133,11 @@ def test_a_server_that_is_killed_costs_nothing_until_it_is_back(redis_program, c
                 assert follower.news == [False, True]
                 assert backend.standing.switches == 1
 
-    asyncio.run(scenario())
+    play(scenario())
     assert caplog.records[0].getMessage().startswith("store shared is away: ")
 
 
-def test_a_server_that_does_not_answer_is_waited_for_once(redis_program):
+def test_a_server_that_does_not_answer_is_waited_for_once(redis_program, play):
     async def scenario():
         with RedisServer(redis_program) as server:
             async with opened(f"{server.url}?timeout=50ms") as backend:
@@ -203,10 +160,10 @@ def test_a_server_that_does_not_answer_is_waited_for_once(redis_program):
                 except StoreError:
                     await asyncio.sleep(0.01)
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
-def test_processes_that_share_a_store_know_how_many_they_are(redis_server):
+def test_processes_that_share_a_store_know_how_many_they_are(redis_server, play):
     async def scenario():
         url = f"{redis_server.url}?{PATIENT}"
         async with opened(url, process="one") as one:
@@ -219,10 +176,10 @@ def test_processes_that_share_a_store_know_how_many_they_are(redis_server):
                 await until(lambda: one.standing.processes == 2)
             await until(lambda: one.standing.processes == 1)  # the others have left
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
-def test_a_process_that_dies_is_counted_for_some_seconds(redis_server):
+def test_a_process_that_dies_is_counted_for_some_seconds(redis_server, play):
     async def scenario():
         clock = RedisClock(redis_server)
         one, two = clocked_store(redis_server, process="one"), clocked_store(redis_server, process="two")
@@ -235,10 +192,10 @@ def test_a_process_that_dies_is_counted_for_some_seconds(redis_server):
         await one.close()
         await two.close()
 
-    asyncio.run(scenario())
+    play(scenario())
 
 
-def test_the_end_of_a_server_in_good_order_is_an_end_as_well(redis_program):
+def test_the_end_of_a_server_in_good_order_is_an_end_as_well(redis_program, play):
     async def scenario():
         with RedisServer(redis_program) as server:
             async with opened(f"{server.url}?{PATIENT}") as backend:
@@ -247,4 +204,4 @@ def test_the_end_of_a_server_in_good_order_is_an_end_as_well(redis_program):
                 await until(lambda: not backend.standing.available)
                 assert backend.standing.reason
 
-    asyncio.run(scenario())
+    play(scenario())
