@@ -53,7 +53,10 @@ class Connection(asyncio.Protocol):
         self.answering = asyncio.ensure_future(self.answer(how))
 
     async def answer(self, how: str) -> None:
-        write = self.transport.write
+        def write(data: bytes) -> None:
+            if not self.transport.is_closing():
+                self.transport.write(data)
+
         match how:
             case "ok":
                 await asyncio.sleep(random.random() * 0.002)
