@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.api.exchange import Exchange
-from gateway.api.messages import Body, Response
+from gateway.api.messages import Body, Headers, Response
 
 Ended = Callable[[BaseException | None, bool], object]
 """Told once: the fault that broke the body, or None; and whether it came to its end (False with None: nobody wants the rest)."""
@@ -20,6 +20,10 @@ class EndingBody(Body):
         self.length = source.length
         self._source = source
         self._listeners: list[Ended] = []
+
+    @property
+    def trailers(self) -> Headers | None:
+        return self._source.trailers
 
     async def read(self) -> bytes:
         try:

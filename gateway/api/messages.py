@@ -50,6 +50,11 @@ class Body(ABC):
     length: int | None
     """Octets announced by Content-Length, or None when the end is marked otherwise."""
 
+    @property
+    def trailers(self) -> Headers | None:
+        """Fields that followed the body (RFC 9110 §6.5), once read() has given its end; those who change a body drop them."""
+        return None
+
     @abstractmethod
     async def read(self) -> bytes:
         """The next piece, never empty before the end; b"" is the end.

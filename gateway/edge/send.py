@@ -97,7 +97,10 @@ async def _stream(exchange: Exchange, body: Body, send: Send, stream: Stream, *,
                 raise CutOff
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             exchange.bytes_out += len(piece)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        end: dict[str, Any] = {"type": "http.response.body", "body": b"", "more_body": False}
+        if body.trailers is not None:
+            end["trailers"] = body.trailers  # our own word: a server without a way for them takes no notice
+        await send(end)
     except UpstreamError as exc:
         exchange.note(f"upstream.{exc.cause.value}")
         exc.__traceback__ = None  # its frames hold the body that holds it

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gateway.api.messages import Headers
 
-# RFC 9110 §7.6.1 names Proxy-Connection, Keep-Alive, TE, Transfer-Encoding and Upgrade. Trailer goes with the trailers,
-# which are not forwarded. Proxy-* are for this hop (RFC 9110 §11.7); `Proxy` is CGI's poisoned HTTP_PROXY.
+# RFC 9110 §7.6.1 names Proxy-Connection, Keep-Alive, TE, Transfer-Encoding and Upgrade. Trailer only announces
+# what may not be forwarded. Proxy-* are for this hop (RFC 9110 §11.7); `Proxy` is CGI's poisoned HTTP_PROXY.
 _REQUEST_HOP = frozenset(
     (
         b"connection",
@@ -24,6 +24,29 @@ _REQUEST_HOP = frozenset(
 )
 RESPONSE_HOP = _REQUEST_HOP - {b"proxy", b"http2-settings"}
 
+# RFC 9110 §6.5.1: what frames, routes, authenticates, controls caches or says how to read the content has no place after it
+_NO_TRAILERS = RESPONSE_HOP | frozenset(
+    (
+        b"age",
+        b"authorization",
+        b"cache-control",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"cookie",
+        b"date",
+        b"expires",
+        b"host",
+        b"location",
+        b"pragma",
+        b"retry-after",
+        b"set-cookie",
+        b"vary",
+        b"warning",
+        b"www-authenticate",
+    )
+)
 # Naming these in Connection must not take a request's framing or destination away.
 _NEVER_NAMED = frozenset((b"host", b"content-length", b"transfer-encoding"))
 _USUAL = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close", b"upgrade", b"Upgrade"))
@@ -40,6 +63,11 @@ def strip_request(headers: Headers) -> Headers:
 def strip_response(headers: Headers) -> Headers:
     """The fields of an answer without those for this hop; a new object, order kept. Content-Length stays."""
     return _strip(headers, RESPONSE_HOP)
+
+
+def may_trail(name: bytes) -> bool:
+    """Whether a field of this name, in lower case, is passed on as a trailer."""
+    return name not in _NO_TRAILERS
 
 
 def _strip(headers: Headers, hop: frozenset[bytes]) -> Headers:

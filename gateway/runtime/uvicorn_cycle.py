@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -25,7 +27,7 @@ class HeldFlow(FlowControl):
 
 
 class ClosingCycle(RequestResponseCycle):
-    """One Date; no chunks for HTTP/1.0, whose bodies end with the connection, which is the protocol's to close."""
+    """One Date; no chunks for HTTP/1.0, whose bodies end with the connection, which is the protocol's to close; trailers."""
 
     closing = False  # the answer said so: it is the connection's last
     until_close = False
@@ -49,8 +51,17 @@ class ClosingCycle(RequestResponseCycle):
             self.keep_alive = True  # or uvicorn would close at once, whatever the client still sends
         elif self.until_close and message["type"] == "http.response.body":
             await self._send_raw(message.get("body", b""), more_body=message.get("more_body", False))
+        elif "trailers" in message and self.chunked_encoding and self._takes_trailers():
+            # RFC 9112 §7.1.2; the edge sends them with the end, when all of the body is out
+            fields = b"".join(b"%b: %b\r\n" % field for field in cast(dict[str, Any], message)["trailers"])
+            await self._send_raw(b"0\r\n%b\r\n" % fields, more_body=False)
         else:
             await super().send(message)
+
+    def _takes_trailers(self) -> bool:
+        """RFC 9110 §6.5.1: the caller says that it does not throw them away."""
+        codings = b",".join(value for name, value in self.scope["headers"] if name == b"te").lower().split(b",")
+        return b"trailers" in (coding.strip(b" \t") for coding in codings)
 
     async def _send_raw(self, body: bytes, *, more_body: bool) -> None:
         if self.flow.write_paused and not self.disconnected:

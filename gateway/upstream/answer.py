@@ -30,6 +30,7 @@ class AnswerReader:
         "length",
         "piece",
         "status",
+        "trailers",
         "until_close",
     )
 
@@ -49,6 +50,8 @@ class AnswerReader:
     """The answer is complete."""
     clean: bool
     """... and nothing came after it."""
+    trailers: Headers | None
+    """The fields that came after the body."""
 
     def __init__(self) -> None:
         self._chunks: ChunkDecoder | None = None
@@ -57,6 +60,7 @@ class AnswerReader:
         self._scanned = 0
         self._interim = 0
         self._to_head = False
+        self.trailers = None
 
     @property
     def began(self) -> bool:
@@ -66,7 +70,8 @@ class AnswerReader:
     def expect(self, to_head: bool) -> None:
         """The next answer; `to_head`: its request is a HEAD."""
         self._to_head = to_head
-        self._chunks = None
+        if self._chunks is not None:
+            self._chunks = self.trailers = None
         self._interim = 0
 
     def head(self, data: bytes) -> bool:
@@ -115,6 +120,7 @@ class AnswerReader:
             if self._chunks.rest is not None:
                 self.ended = True
                 self.clean = not self._chunks.rest
+                self.trailers = self._chunks.trailers
             return piece
         if self.until_close:
             return data

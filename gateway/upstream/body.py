@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-from gateway.api.messages import Body
+from gateway.api.messages import Body, Headers
 
 HIGH_WATER = 64 * 1024  # octets held before the connection stops reading; one read of the loop may add 256 KiB
 
@@ -26,10 +26,12 @@ class Feed(Protocol):
 class AnswerBody(Body):
     """Reads block until a piece is there; the connection pauses while more than HIGH_WATER octets wait."""
 
-    __slots__ = ("_ended", "_error", "_feed", "_held", "_paused", "_pieces", "_reader", "length")
+    __slots__ = ("_ended", "_error", "_feed", "_held", "_paused", "_pieces", "_reader", "length", "trailers")
 
-    def __init__(self, feed: Feed, length: int | None) -> None:
+    def __init__(self, feed: Feed | None, length: int | None) -> None:
+        """`feed` is None when nothing is still to come."""
         self.length = length
+        self.trailers: Headers | None = None
         self._feed: Feed | None = feed
         self._pieces: deque[bytes] = deque()
         self._held = 0
@@ -80,8 +82,9 @@ class AnswerBody(Body):
             self._feed.pause()
         self._wake()
 
-    def end(self, *, last: bytes = b"", error: Exception | None = None) -> None:
+    def end(self, *, last: bytes = b"", error: Exception | None = None, trailers: Headers | None = None) -> None:
         """The connection's side: `last` was the last piece, or `error` is why no more will come."""
+        self.trailers = trailers
         if last:
             self._pieces.append(last)
         self._ended = error is None
@@ -92,3 +95,10 @@ class AnswerBody(Body):
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
+
+
+def trailed(piece: bytes, trailers: Headers) -> AnswerBody:
+    """The body of an answer that came whole, with trailers."""
+    body = AnswerBody(None, None)
+    body.end(last=piece, trailers=trailers)
+    return body

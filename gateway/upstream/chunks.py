@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from gateway.api.messages import Headers
+from gateway.http.hop_by_hop import may_trail
 from gateway.upstream.wire import CONTROLS, Violation
 
 MAX_LINE = 4 * 1024  # octets of a chunk's size with its extensions; llhttp 16 KiB, hyper 16 KiB for all of them
@@ -17,10 +19,11 @@ _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00-\x08\x0a-\x1f\x7f]*
 class ChunkDecoder:
     """Feed it what arrives; it gives the body's octets, and says in `rest` what came after the end."""
 
-    __slots__ = ("_in_trailers", "_left", "_needs_crlf", "_tail", "_trailers", "rest")
+    __slots__ = ("_in_trailers", "_left", "_needs_crlf", "_tail", "_trailers", "rest", "trailers")
 
     def __init__(self) -> None:
         self.rest: bytes | None = None  # None: the body has not ended
+        self.trailers: Headers | None = None
         self._tail = b""  # an unfinished line
         self._left = 0  # octets of the chunk that are still to come
         self._needs_crlf = False
@@ -70,7 +73,7 @@ class ChunkDecoder:
         self._tail = tail
 
     def _read_trailer(self, data: bytes, at: int) -> int:
-        """Trailer fields are checked and dropped (RFC 9110 §6.5.1 allows that)."""
+        """Trailer fields are checked; those that may be passed on are kept."""
         end = data.find(b"\r\n", at)
         if end < 0:
             tail = data[at:]
@@ -81,6 +84,12 @@ class ChunkDecoder:
         self._trailers += end - at
         if end == at:
             self.rest = data[end + 2 :]
-        elif self._trailers > MAX_TRAILERS or _TRAILER.fullmatch(data, at, end) is None:
+            return end + 2
+        if self._trailers > MAX_TRAILERS or _TRAILER.fullmatch(data, at, end) is None:
             raise Violation("a bad trailer")
+        spelling, _, value = data[at:end].partition(b":")
+        name = spelling.lower()
+        if may_trail(name):
+            self.trailers = self.trailers or Headers()
+            self.trailers.append((name, value.strip(b" \t")))
         return end + 2

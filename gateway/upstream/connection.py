@@ -11,7 +11,7 @@ from typing import Protocol, cast
 from gateway.api.errors import Cause, Stage, UpstreamError
 from gateway.api.messages import OnSlow, Response, UpstreamRequest
 from gateway.upstream.answer import AnswerReader
-from gateway.upstream.body import AnswerBody
+from gateway.upstream.body import AnswerBody, trailed
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.wire import Violation
 
@@ -288,7 +288,8 @@ class Connection(asyncio.Protocol):
             self._sending.cancel()
             self._sending = None
         if reader.ended:
-            response = Response(reader.status, reader.headers, reader.piece)
+            whole = reader.piece if reader.trailers is None else trailed(reader.piece, reader.trailers)
+            response = Response(reader.status, reader.headers, whole)
             self._end()
             if not answer.done():
                 answer.set_result(response)
@@ -308,7 +309,7 @@ class Connection(asyncio.Protocol):
         if reader.ended:
             self._body = None
             self._home.streamed(reader.status)
-            body.end(last=piece)
+            body.end(last=piece, trailers=reader.trailers)
             self._end()
         elif piece:
             self.due = inf

@@ -18,6 +18,7 @@ from h2.events import (
     ResponseReceived,
     StreamEnded,
     StreamReset,
+    TrailersReceived,
     WindowUpdated,
 )
 from h2.exceptions import H2Error
@@ -65,6 +66,7 @@ class Stream(Protocol):
     def data(self, piece: bytes, octets: int) -> None:
         """`piece` took `octets` of the window."""
 
+    def trailers(self, fields: list[tuple[bytes, bytes]]) -> None: ...
     def ended(self) -> None: ...
     def deliver(self) -> None:
         """Hand on what came in the last turn."""
@@ -300,6 +302,8 @@ class Session(asyncio.Protocol):
                 case DataReceived():
                     stream.data(event.data or b"", event.flow_controlled_length or 0)
                     touched[stream] = None
+                case TrailersReceived():
+                    stream.trailers(event.headers)
                 case StreamEnded():
                     stream.ended()
                     touched[stream] = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from gateway.api.messages import Headers
-from gateway.http.hop_by_hop import RESPONSE_HOP
+from gateway.http.hop_by_hop import RESPONSE_HOP, may_trail
 from gateway.upstream.wire import CONTROLS, MAX_FIELDS, Violation
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")  # RFC 9113 §8.2.1: names have no upper case
@@ -72,6 +72,17 @@ def read_fields(fields: list[tuple[bytes, bytes]], *, to_head: bool) -> tuple[in
     if to_head or status in (204, 304):
         length = 0
     return status, headers, length
+
+
+def read_trailers(fields: list[tuple[bytes, bytes]]) -> Headers | None:
+    """Those of the trailer fields that may be passed on. Raises Violation."""
+    kept = Headers()
+    for name, value in fields:  # a pseudo-header has a colon, which is in no token (RFC 9113 §8.1)
+        if not _is_name(name) or name in _CONNECTION_SPECIFIC or len(value.translate(None, CONTROLS)) != len(value):
+            raise Violation("a bad trailer")
+        if may_trail(name):
+            kept.append((name, value))
+    return kept or None
 
 
 def _is_name(name: bytes) -> bool:

@@ -10,11 +10,11 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.api.errors import Cause, Stage
-from gateway.api.messages import Response, UpstreamRequest
+from gateway.api.messages import Headers, Response, UpstreamRequest
 from gateway.upstream.answer import MAX_INTERIM
-from gateway.upstream.body import AnswerBody
+from gateway.upstream.body import AnswerBody, trailed
 from gateway.upstream.connection import Connection, Home, StaleConnection
-from gateway.upstream.http2_fields import read_fields, request_fields
+from gateway.upstream.http2_fields import read_fields, read_trailers, request_fields
 from gateway.upstream.wire import Violation
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Http2Stream(Connection):
         "_started",
         "_status",
         "_to_head",
+        "_trailers",
         "_unread",
         "number",
     )
@@ -69,6 +70,7 @@ class Http2Stream(Connection):
         self._status = self._interim = self._unread = self._offset = 0
         self._left = -1  # octets of the body that are still to come; -1: not announced
         self._parts: list[bytes] = []
+        self._trailers: Headers | None = None
         self._pending = message
         self._ended = False
         whole = request.body is None or isinstance(request.body, bytes)
@@ -192,6 +194,10 @@ class Http2Stream(Connection):
         if piece:
             self._parts.append(piece)
 
+    def trailers(self, fields: list[tuple[bytes, bytes]]) -> None:
+        """The fields after the body. Raises Violation."""
+        self._trailers = read_trailers(fields)
+
     def ended(self) -> None:
         """The upstream's side of the stream is complete. Raises Violation."""
         if not self._status:
@@ -209,7 +215,9 @@ class Http2Stream(Connection):
         if answer is not None:
             self._answer = self._on_slow = None
             if self._ended:
-                response = Response(self._status, self._headers, b"".join(pieces))
+                piece = b"".join(pieces)
+                whole = piece if self._trailers is None else trailed(piece, self._trailers)
+                response = Response(self._status, self._headers, whole)
                 self._finish()
                 if not answer.done():
                     answer.set_result(response)
@@ -231,7 +239,7 @@ class Http2Stream(Connection):
         if self._ended:
             self._body = None
             self._home.streamed(self._status)
-            body.end()
+            body.end(trailers=self._trailers)
             self._finish()
         elif not self._paused:
             self._acknowledge()

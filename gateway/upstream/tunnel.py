@@ -157,6 +157,9 @@ class Tunnel:
         self._unread += octets
         self._parts.append(piece)
 
+    def trailers(self, fields: list[tuple[bytes, bytes]]) -> None:
+        """They mean nothing here."""
+
     def ended(self) -> None:
         self._ended = True
 
