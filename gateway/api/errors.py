@@ -80,3 +80,7 @@ class ClientGone(GatewayFault):
 
 class StoreError(Exception):
     """A store did not do what it was asked; what the policy does then is its `on_store_error`."""
+
+
+class UnfitStoreError(Exception):
+    """A store must not be used for what the configuration wants it for; the message names it and says what to change."""

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakMethod, ref
+
+
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """What a store beside the gateway promises of what must last; "" where it does not say."""
+
+    eviction: str  # "noeviction", or what it drops when its memory is full
+    journal: str  # "always": on the disk before it counts; "everysec", "no"; "off": there is none
+    min_replicas: int  # that must be connected for it to take writes
+    acks: int  # replicas that must have a write before it counts
+
+    @property
+    def evicts(self) -> bool:
+        return self.eviction not in ("", "noeviction")
+
+    @property
+    def loses(self) -> str:
+        """What a crash of the store may take with it; "" for nothing."""
+        if self.journal == "always" or self.acks:
+            return ""
+        if self.journal == "everysec":
+            return "up to a second of what was written"
+        return "what was written since its last snapshot"
 
 
 class Standing:
     """Changed by the store alone. A store of one's own memory or file always answers, and is one's own."""
 
-    __slots__ = ("_followers", "available", "processes", "reason", "switches")
+    __slots__ = ("_followers", "available", "durability", "processes", "reason", "switches")
 
     def __init__(self, *, available: bool = True, processes: int = 1) -> None:
         self.available = available
@@ -19,6 +43,9 @@ class Standing:
         )
         self.reason = ""  # why it is not available, for the log and for operators
         self.switches = 0  # times it went away
+        self.durability: Durability | None = (
+            None  # of a store beside the gateway that holds what must last, once it is known
+        )
         self._followers: list[Callable[[], Callable[[bool], Any] | None]] = []
 
     def follow(self, changed: Callable[[bool], Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gateway.api.errors import UnfitStoreError
 from gateway.api.settings.listen import Listen
 from gateway.compile.finding import Finding
 from gateway.compile.plan import Plan
@@ -134,6 +135,12 @@ class Standalone:
         await self._close()
 
     async def _apply(self, old: Plan | None, new: Plan) -> None:
+        try:
+            await self._take(old, new)
+        except UnfitStoreError as exc:
+            raise CannotApplyError(str(exc)) from exc
+
+    async def _take(self, old: Plan | None, new: Plan) -> None:
         if self._gateway is not None:
             assert old is not None, "a gateway was made of it"
             if old.settings.listen != new.settings.listen:

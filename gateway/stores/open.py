@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from gateway.api.errors import UnfitStoreError
 from gateway.api.ports import Clock
 from gateway.api.standing import Standing
 from gateway.stores.keys import Backend
@@ -114,8 +115,11 @@ class Stores:
         return f"lasting {url}" if lasting and kind(url).startswith("redis") else url
 
     async def settled(self) -> None:
-        """Returns when each store can be used, or is known not to be for now."""
+        """Returns when each store can be used, or is known not to be for now. Raises UnfitStoreError."""
         await asyncio.gather(*(backend.settled() for _, backend in self._opened.values()))
+        for name, standing in self.standings():
+            if standing.durability is not None and standing.durability.evicts:
+                raise UnfitStoreError(f"store {name}: {standing.reason}")
 
     def standings(self) -> list[tuple[str, Standing]]:
         """Name and standing of each store beside the gateway; one that is open twice comes twice."""

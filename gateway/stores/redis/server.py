@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from gateway.api.errors import StoreError
 from gateway.api.standing import Standing
 from gateway.stores.redis.address import Address
+from gateway.stores.redis.durability import durability_of
 from gateway.stores.redis.greeting import NONSENSE, greet
 from gateway.stores.redis.heartbeat import Heartbeat
 from gateway.stores.redis.link import Call, Link
@@ -49,7 +50,7 @@ class Server:
         address: Address,
         context: ssl.SSLContext | None,
         timeout_s: float,
-        acks: int,
+        lasting: bool,
         heartbeat: Heartbeat,
         standing: Standing,
         name: str,
@@ -60,7 +61,8 @@ class Server:
         self._address = address
         self._context = context
         self._timeout_s = timeout_s
-        self._acks = acks
+        self._acks = address.acks if lasting else 0
+        self._lasting = lasting
         self._heartbeat = heartbeat
         self._name = name
         self._open: Link | None = None
@@ -127,6 +129,8 @@ class Server:
         self._open = link
         try:
             await greet(link, self._address)
+            if self._lasting:
+                await self._judge(link)
             link.acks = self._acks
             link.timeout_s = max(self._timeout_s, CONNECT_S)
             self.standing.processes = await self._heartbeat.beat(link)
@@ -137,6 +141,21 @@ class Server:
         self._ended.clear()
         self._back(link)
         return link
+
+    async def _judge(self, link: Link) -> None:
+        """Whether it keeps what must last. Raises StoreError when it may drop it."""
+        before = self.standing.durability
+        found = self.standing.durability = await durability_of(link, self._acks)
+        if found.evicts:
+            raise StoreError(
+                f"it drops keys when its memory is full ({found.eviction}); set maxmemory-policy noeviction"
+            )
+        if found == before:
+            return
+        if not found.eviction:
+            log.warning("store %s does not tell its maxmemory-policy; it must be noeviction", self._name)
+        if found.loses:
+            log.warning("store %s: a crash of Redis loses %s (docs/stores.md)", self._name, found.loses)
 
     async def _stay(self, link: Link) -> None:
         """Beat until the connection is lost."""

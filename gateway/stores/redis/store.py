@@ -53,7 +53,7 @@ class RedisStore:
             address,
             None if address.tls is None else context_of(address.tls),
             timeout_s,
-            address.acks if lasting else 0,
+            lasting,
             Heartbeat(f"{address.prefix}{{processes}}", process, self._scripts),
             self._standing,
             name,
