@@ -186,6 +186,9 @@ class Scope(Protocol):
     fetch: Fetch
     workers: int  # live workers: memory-held figures are divided by it
     secret: bytes  # this policy's own, the same in all workers, another after each start
+    spread: Callable[
+        [object], None
+    ]  # has all other workers carry out an order (gateway/api/orders.py), within milliseconds
 
     def tally(self, decision: str) -> Tally:
         """A counter for sluicegate_policy_decisions_total{route,policy,decision}; the same label, the same counter."""

@@ -11,7 +11,7 @@ import itertools
 import pickle
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -95,6 +95,13 @@ Order: TypeAlias = Begin | Part | Prepare | Commit | Abandon | Accept | Count | 
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """The one message that a worker sends unasked: let the other workers carry this order out. Needs no answer."""
+
+    order: object
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """An order. Number 0 wants no answer."""
 
@@ -124,7 +131,7 @@ class Channel:
     async def over(cls, sock: socket.socket) -> Channel:
         return cls(*await asyncio.open_connection(sock=sock))
 
-    async def send(self, *messages: Ask | Answer) -> None:
+    async def send(self, *messages: Ask | Answer | Spread) -> None:
         for message in messages:
             data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
             try:
@@ -151,6 +158,7 @@ class Link:
         self._channel = channel
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self.on_spread: Callable[[object], None] = lambda order: None  # what the worker asks of the others
         self._listening = asyncio.get_running_loop().create_task(self._listen(), name="control link")
         self.gone = asyncio.Event()  # the worker left, or died
 
@@ -184,7 +192,10 @@ class Link:
     async def _listen(self) -> None:
         try:
             while True:
-                answer: Answer = await self._channel.receive()
+                answer: Answer | Spread = await self._channel.receive()
+                if isinstance(answer, Spread):
+                    self.on_spread(answer.order)
+                    continue
                 future = self._waiting.get(answer.number)
                 if future is None or future.done():
                     continue

@@ -7,7 +7,7 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Coroutine, Hashable, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -136,6 +136,9 @@ class WorkerPlane:
     @draining.setter
     def draining(self, value: bool) -> None:
         self._cell.draining = value
+
+    def spread_by(self, spread: Callable[[object], None]) -> None:
+        self._resources.spread = spread
 
     def app(self, listener: int) -> App:
         """The ASGI callable of the listener with this number; a configuration must be live."""

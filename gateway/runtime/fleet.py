@@ -118,6 +118,12 @@ class Fleet:
         for worker in self._started:  # those that come up or retire too
             worker.kill_now()
 
+    def _spread(self, origin: WorkerProcess, order: object) -> None:
+        """What one worker wants all others to do, those included that come up or retire: they answer callers too."""
+        for worker in self._started:
+            if worker is not origin:
+                _keep(worker.hear(order), self._watches)
+
     async def _prepare(self, members: dict[int, WorkerProcess], plan: Plan) -> dict[int, WorkerProcess]:
         """Those that could prepare."""
         parts = await asyncio.to_thread(
@@ -165,6 +171,7 @@ class Fleet:
     async def _raise_one(self, parts: Sequence[bytes], version: str, listeners: Sequence[Listener]) -> WorkerProcess:
         worker = await WorkerProcess.start(self._options, listeners)
         self._started.add(worker)
+        worker.on_spread(lambda order: self._spread(worker, order))
         try:
             await worker.prepare(parts, version, START_S)
             await worker.commit()

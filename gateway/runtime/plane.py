@@ -19,6 +19,10 @@ class DataPlane(Protocol):
     draining: bool
     """While true every answer carries `Connection: close`."""
 
+    def spread_by(self, spread: Callable[[object], None]) -> None:
+        """How orders of this process reach the other workers. Called before the first configuration, if there are others."""
+        ...
+
     def app(self, listener: int) -> App:
         """The ASGI callable of the listener with this number in `listen`. A configuration must be live."""
         ...

@@ -38,6 +38,7 @@ class Resources:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self.spread: Callable[[object], None] = lambda order: None  # alone there is nobody to tell
         self.secret = os.urandom(32)  # until the supervisor says which one all workers share
         self.clock = SystemClock()
         self.metrics = Metrics()

@@ -57,6 +57,7 @@ class BuildScope:
         self.fetch: Fetch = resources.fetch
         self.workers = resources.workers
         self.secret = hmac.digest(resources.secret, plan.policy.encode(), "sha256")
+        self.spread = resources.spread
         self.needs: set[str] = set()
         self._resources = resources
         self._world = world

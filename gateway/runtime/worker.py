@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib import import_module
 from typing import Any, NoReturn, assert_never
 
@@ -36,6 +37,7 @@ from gateway.runtime.control import (
     Part,
     Prepare,
     Purge,
+    Spread,
 )
 from gateway.runtime.delta import Assembly
 from gateway.runtime.drain import SETTLE_S, let_go
@@ -53,7 +55,8 @@ GC_THRESHOLD = 50_000  # the default of 700 costs 4 µs a request and half of p9
 class Session:
     """What one worker does between its start and its end."""
 
-    def __init__(self, make_plane: PlaneFactory) -> None:
+    def __init__(self, make_plane: PlaneFactory, spread: Callable[[object], None]) -> None:
+        self._spread = spread
         self._make_plane = make_plane
         self._assembly = Assembly()
         self._preparing: asyncio.Task[Any] | None = None
@@ -70,6 +73,8 @@ class Session:
                     Listener(socket.socket(fileno=one.fd), one.url, unix=one.unix) for one in order.listeners
                 ]
                 self._plane = self._make_plane(order.workers)
+                if order.workers > 1:
+                    self._plane.spread_by(self._spread)
             case Part(data):
                 self._assembly.add(data)
                 await asyncio.sleep(0)  # parts come back to back; requests go in between
@@ -141,8 +146,22 @@ async def serve(control: socket.socket, make_plane: PlaneFactory) -> NoReturn:
     connection, and Granian's threads may still be on their way through the interpreter.
     """
     channel = await Channel.over(control)
-    session = Session(make_plane)
     running: set[asyncio.Task[None]] = set()
+
+    def keep(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        running.add(task)
+        task.add_done_callback(running.discard)
+        return task
+
+    async def tell(order: object) -> None:
+        with contextlib.suppress(EOFError):  # noticed below
+            await channel.send(Spread(order))
+
+    def spread(order: object) -> None:
+        keep(tell(order))
+
+    session = Session(make_plane, spread)
 
     async def answer(ask: Ask) -> None:
         try:
@@ -158,9 +177,7 @@ async def serve(control: socket.socket, make_plane: PlaneFactory) -> NoReturn:
             if ask.number == 0:
                 await session.carry_out(ask.order)
                 continue
-            task = asyncio.ensure_future(answer(ask))
-            running.add(task)
-            task.add_done_callback(running.discard)
+            task = keep(answer(ask))
             if isinstance(ask.order, LetGo):
                 await asyncio.wait({task})
                 break

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -121,6 +121,14 @@ class WorkerProcess:
 
     async def purge(self, request: object) -> object:
         return await self._link.ask(Purge(request), ANSWER_S)
+
+    async def hear(self, order: object) -> None:
+        """Have it carry out what another worker spreads."""
+        await self._tell(Purge(order))
+
+    def on_spread(self, spread: Callable[[object], None]) -> None:
+        """What to do with orders that it wants the other workers to carry out."""
+        self._link.on_spread = spread
 
     async def announce(self) -> None:
         await self._tell(Announce())

@@ -150,6 +150,7 @@ class FakeScope:
     fetch: Any = _no_network
     workers: int = 1
     secret: bytes = b"shared by workers"
+    orders: list[object] = field(default_factory=list)  # what the policy spread
     tallies: dict[str, Tally] = field(default_factory=dict)
     gauges: dict[str, Gauge] = field(default_factory=dict)
     stores: dict[str | None, Store] = field(default_factory=dict)
@@ -159,6 +160,9 @@ class FakeScope:
     role_grants: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     spawned: dict[str, Callable[[], Any]] = field(default_factory=dict)
     ready: Callable[[int], bool] = lambda others: True
+
+    def spread(self, order: object) -> None:
+        self.orders.append(order)
 
     def tally(self, decision: str) -> Tally:
         return self.tallies.setdefault(decision, Tally())

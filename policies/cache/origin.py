@@ -59,6 +59,7 @@ class Forwarded(NamedTuple):
 
     why: str  # RFC 9211 §2.2
     headers: Headers  # the caller's own
+    changes: int  # invalidations that the store had seen by then
     at: float  # monotonic seconds of the answer's head
     wall: float
     delay_s: float
@@ -88,7 +89,7 @@ class Origin:
         self._misses.value += 1
         validating = stale is not None and stale.has_validator
         clock = self._clock
-        asked_at = clock.monotonic()
+        asked_at, changes = clock.monotonic(), self._shelf.store.changes
         try:
             request.headers = (
                 conditions.conditional(before, (stale,)) if stale is not None and validating else Headers(before)
@@ -108,7 +109,7 @@ class Origin:
         finally:
             request.headers = before
         now = clock.monotonic()
-        forwarded = Forwarded(why, before, now, clock.time(), max(0.0, now - asked_at))
+        forwarded = Forwarded(why, before, changes, now, clock.time(), max(0.0, now - asked_at))
         status = response.status
         if stale is not None and status in ERRORS and serves_on_error(stale, asked.directives, now):
             _give_up(response)
@@ -218,7 +219,7 @@ class Origin:
         if self._forbidden(asked, fresh.status, fresh.headers, fresh.terms):
             self._shelf.forget(asked, stale)
             return fresh, False
-        return fresh, self._shelf.put(asked, fresh, stale)
+        return fresh, self._shelf.put(asked, fresh, stale, forwarded.changes)
 
     def _why_not(self, asked: Asked, response: Response, terms: Terms) -> str | None:
         if asked.method != "GET":
@@ -254,7 +255,7 @@ class Origin:
             delay_s=forwarded.delay_s,
         )
         fresh = stored.lifetime_s > stored.initial_age_s
-        if not ((fresh or stored.has_validator) and self._shelf.put(asked, stored, None)):
+        if not ((fresh or stored.has_validator) and self._shelf.put(asked, stored, None, forwarded.changes)):
             return False
         self._stored.value += 1
         return fresh and not terms.no_cache

@@ -45,7 +45,7 @@ class CacheLayer(Layer):
         self.store.bound(self, max(1, config.max_size // max(1, scope.workers)))
         self.flights = scope.state(("flights", scope.shadow), Flights)
         self._reader = Reader(config, scope.route)
-        self._shelf = Shelf(self.store, apart=config.shared == "by_consumer")
+        self._shelf = Shelf(self.store, scope.spread, apart=config.shared == "by_consumer")
         self._serving = Serving(scope)
         self._origin = Origin(config, scope, self._shelf, self._serving)
         self._monotonic = scope.clock.monotonic
@@ -152,12 +152,12 @@ class CacheLayer(Layer):
         request = exchange.request
         if request.method in _SAFE or not 200 <= response.status < 400:
             return response
-        self.store.invalidate(self._reader.url_of(request))
+        self._shelf.invalidate(self._reader.url_of(request))
         for name in (b"location", b"content-location"):
             said = response.headers.get(name)
             named = None if said is None else same_origin(request, said)
             if named is not None:
-                self.store.invalidate(self._reader.url_of(named))
+                self._shelf.invalidate(self._reader.url_of(named))
         return response
 
     async def _pass(self, exchange: Exchange, proceed: Proceed, why: str) -> Response:
@@ -175,9 +175,9 @@ class CacheLayer(Layer):
             self._hits.value += 1
             return await proceed(exchange)
         self._misses.value += 1
-        before = Headers(exchange.request.headers)
+        before, changes = Headers(exchange.request.headers), self.store.changes
         response = await proceed(exchange)
         after = self._monotonic()
         return self._origin.take(
-            exchange, asked, response, Forwarded("miss", before, after, self._time(), after - now), None
+            exchange, asked, response, Forwarded("miss", before, changes, after, self._time(), after - now), None
         )

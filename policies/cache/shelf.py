@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.api.messages import Headers
+from gateway.api.orders import Purge
 from policies.cache.asked import Asked
 from policies.cache.core import Stored
 from policies.cache.selection import ANY
@@ -12,8 +15,9 @@ from policies.cache.store import MOST_USES, Key, MemoryStore
 class Shelf:
     """`apart`: not even what is marked public is shared among callers with credentials."""
 
-    def __init__(self, store: MemoryStore, *, apart: bool) -> None:
+    def __init__(self, store: MemoryStore, spread: Callable[[object], None], *, apart: bool) -> None:
         self.store = store
+        self._spread = spread
         self._pages = store.pages
         self._apart = apart
 
@@ -51,7 +55,10 @@ class Shelf:
                         return stored, True
         return None, elsewhere
 
-    def put(self, asked: Asked, stored: Stored, replaced: Stored | None) -> bool:
+    def put(self, asked: Asked, stored: Stored, replaced: Stored | None, changes: int) -> bool:
+        """False: it was not stored. `changes` were the store's when the upstream was asked."""
+        if self.store.changed_since(asked.key[0], changes):
+            return False
         if replaced is not None and self._key(asked, replaced) != self._key(asked, stored):
             self.forget(asked, replaced)  # it was for everybody and is no more, or the other way round
         return self.store.put(self._key(asked, stored), stored, replaced)
@@ -59,6 +66,11 @@ class Shelf:
     def forget(self, asked: Asked, stored: Stored) -> None:
         self.store.drop(asked.key, stored)
         self.store.drop(asked.public_key, stored)
+
+    def invalidate(self, url: str) -> None:
+        """Forget what is stored of a URL, here and in all other workers."""
+        self.store.invalidate(url)
+        self._spread(Purge(url=url))
 
     def _key(self, asked: Asked, stored: Stored) -> Key:
         return asked.public_key if stored.terms.public and not self._apart else asked.key

@@ -20,6 +20,7 @@ MAX_VARIANTS = 32  # of one key: a Vary on something endless must not fill the m
 SMALL_SHARE = 0.1
 MOST_USES = 3
 USES_TO_STAY = 1  # while in the small queue
+MAX_CHANGES = 10_000  # URLs whose last invalidation is known one by one
 
 
 class Page:
@@ -47,6 +48,9 @@ class MemoryStore:
         self._ghosts: OrderedDict[int, None] = OrderedDict()  # hashes of keys that left the small queue lately
         self._by_url: dict[str, tuple[Key, ...]] = {}
         self._limits: WeakKeyDictionary[object, int] = WeakKeyDictionary()
+        self.changes = 0  # invalidations so far
+        self._changed: OrderedDict[str, int] = OrderedDict()  # URL -> its last one, the latest at the end
+        self._all_changed = 0  # one that may have been of any URL
 
     def bound(self, user: object, limit_bytes: int) -> None:
         """`user` wants room for so many octets while it lives; the largest wish counts."""
@@ -77,6 +81,11 @@ class MemoryStore:
 
     def invalidate(self, url: str) -> int:
         """Forget everything that is stored of a URL, of all callers."""
+        self.changes += 1
+        self._changed.pop(url, None)
+        self._changed[url] = self.changes
+        if len(self._changed) > MAX_CHANGES:
+            _, self._all_changed = self._changed.popitem(last=False)
         keys = self._by_url.get(url, ())
         count = 0
         for key in keys:
@@ -85,12 +94,18 @@ class MemoryStore:
             self._remove(page)
         return count
 
+    def changed_since(self, url: str, changes: int) -> bool:
+        """Whether an answer that was asked for when there had been so many invalidations tells of a time before one."""
+        return max(self._changed.get(url, 0), self._all_changed) > changes
+
     def carry_out(self, order: object) -> Answered | None:
         """A purge by operators; how many answers were forgotten. Prefix and tag look at all: about 0.2 µs each."""
         if not isinstance(order, Purge):
             return None
         if order.url is not None:
             return self.invalidate(order.url)
+        self.changes += 1
+        self._all_changed = self.changes
         before = sum(len(page.variants) for page in self.pages.values())
         tag = None if order.tag is None else order.tag.encode("utf-8")
         for page in list(self.pages.values()):

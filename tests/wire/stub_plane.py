@@ -57,6 +57,9 @@ class StubPlane:
             del self.routes[name]
         self.routes.update(prepared.routes)
 
+    def spread_by(self, spread: object) -> None:
+        self.spread = spread
+
     def discard(self, prepared: object) -> None:
         assert isinstance(prepared, Delta)
 

@@ -14,7 +14,7 @@ from policies.cache import POLICY
 from policies.cache.collapse import MARKER_S, Flights
 from policies.cache.config import CacheConfig
 from policies.cache.core import Rules, keep, terms_of
-from policies.cache.store import MAX_VARIANTS, MemoryStore
+from policies.cache.store import MAX_CHANGES, MAX_VARIANTS, MemoryStore
 
 
 class Stage:
@@ -376,6 +376,55 @@ def test_invalidation(method, status, fields, target, forgotten):
     stage.ask(method, target)
     stage.ask(principal=ACME)
     assert (len(stage.seen) == 3) is forgotten
+
+
+def test_invalidation_is_spread_to_the_other_workers():
+    stage = Stage(reply(b"", 201, location="/c"), reply(**FRESH))
+    stage.ask("POST", "/b")
+    assert stage.scope.orders == [Purge(url="https://api.example/b"), Purge(url="https://api.example/c")]
+    stage.ask("POST", "/b")
+    stage.ask()
+    assert stage.scope.orders[2:] == [Purge(url="https://api.example/b")]
+
+
+@pytest.mark.parametrize(
+    ("order", "kept"),
+    [
+        (Purge(url="https://api.example/a"), False),
+        (Purge(url="https://api.example/other"), True),
+        (Purge(prefix="https://api.example/a"), False),
+        (Purge(tag="t"), False),
+    ],
+)
+@pytest.mark.parametrize("validating", [False, True])
+def test_what_was_asked_for_before_an_invalidation_is_not_stored_after_it(order, kept, validating):
+    async def scene():
+        stage = Stage(reply(etag='"a"', **FRESH), reply(b"", 304), reply(b"new", **FRESH))
+        if validating:
+            await stage.begin()
+            stage.later(60)
+        stage.gate = asyncio.Event()
+        caller = asyncio.ensure_future(stage.begin())
+        await until(lambda: len(stage.seen) == 1 + validating)
+        stage.store.carry_out(order)
+        stage.gate.set()
+        assert (await caller).body == b"hello"
+        assert ((await stage.begin()).body == b"hello") is kept
+
+    asyncio.run(scene())
+
+
+def test_invalidations_are_known_one_by_one_up_to_a_bound():
+    store = filled(10_000_000)
+    store.invalidate("first")
+    noted = store.changes
+    assert not store.changed_since("first", noted)
+    for number in range(MAX_CHANGES):
+        store.invalidate(str(number))
+    assert not store.changed_since("other", noted)
+    store.invalidate("one more")
+    assert store.changed_since("other", noted)
+    assert not store.changed_since("other", store.changes)
 
 
 @pytest.mark.parametrize("fault", [RESET, reply(b"", 500), reply(b"", 503)])
