@@ -67,7 +67,7 @@ def test_an_unsafe_request_is_heard_by_the_other_worker(tmp_path: Path) -> None:
                         await crowd()
                     assert asked.count(b"POST") == 1
                     process.send_signal(signal.SIGTERM)
-                    assert json.loads((await process.stderr.readline()))["message"]
+                    assert json.loads(await process.stderr.readline())["message"]
                     await process.communicate()
             finally:
                 if process.returncode is None:
