@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from gateway.api.policy import PolicySpec, Slot
 from policies.oauth2.bound import CertificateBound
+from policies.oauth2.checks import check
 from policies.oauth2.config import OAuth2Block
 from policies.oauth2.policy import OAuth2
 from policies.oauth2.proven import Proven
@@ -16,4 +17,5 @@ POLICY = PolicySpec(
     slot=lambda config: Slot.AUTHENTICATE,
     build=lambda config, scope: _BY_PROOF[config.sender_constrained](config, scope),
     authenticator=True,
+    check=check,
 )

@@ -35,5 +35,7 @@ class OAuth2Block(PolicyBlock):
     """Claims that must hold a value, or one of a list; a dotted path reaches into nested claims."""
     sender_constrained: Literal["off", "dpop", "mtls", "any"] = "off"
     """Whether the caller must prove that the token is its own."""
+    store: str | None = None
+    """Where DPoP proofs that were used are kept: a name from `stores:` or a URL; SQLite in the state folder when left out."""
     forward: bool = True
     """Whether the upstream sees the token."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gateway.api.errors import StoreError
 from gateway.api.exchange import Exchange, Principal
 from gateway.api.messages import Response
 from gateway.api.ports import Scope, Tally
@@ -21,7 +22,10 @@ _NONCE = b'DPoP realm="sluicegate", error="use_dpop_nonce", error_description="t
 
 
 class Proven(OAuth2):
-    """A proof is good once, so a caller is always waited for: the proofs that were seen lie in a store."""
+    """A proof is good once, so a caller is always waited for: the proofs that were seen lie in a store.
+
+    Without the store nobody is believed: StoreError becomes 503.
+    """
 
     def __init__(self, config: OAuth2Block, scope: Scope) -> None:
         super().__init__(config, scope)
@@ -29,8 +33,10 @@ class Proven(OAuth2):
         self._allowed = Tally()
         self._any = config.sender_constrained == "any"
         self._schemes = (b"dpop ", b"bearer ") if self._any else (b"dpop ",)
-        self._nonces = Nonces(scope.secret)
-        self._seen = scope.store(None).within("jti")
+        # what is good once must be so for every worker, and after a restart
+        store = scope.lasting_store(config.store)
+        self._nonces = Nonces(scope.secret, store.within("nonce"))
+        self._seen = store.within("jti")
 
     def identify_nowait(self, exchange: Exchange) -> Principal | Response | None:
         return None
@@ -43,11 +49,15 @@ class Proven(OAuth2):
             if verdict.status == 401:
                 verdict.headers.add(b"www-authenticate", _DPOP)
             return verdict
-        reason = await self._refusal(exchange, verdict)
-        if reason is None:
-            self._believed.value += 1
-            return verdict
-        return self._unproven(exchange, reason)
+        try:
+            reason = await self._refusal(exchange, verdict)
+            if reason is not None:
+                return await self._unproven(exchange, reason)
+        except StoreError:
+            self._unavailable.value += 1
+            raise
+        self._believed.value += 1
+        return verdict
 
     async def _refusal(self, exchange: Exchange, principal: Principal) -> Reason | None:
         confirmation = principal.claims.get("cnf")
@@ -74,7 +84,7 @@ class Proven(OAuth2):
             return Reason.WRONG_PROOF
         base = exchange.snapshot.public_url or f"{request.scheme}://{request.authority.decode('latin-1')}"
         now = self._time()
-        good = self._nonces.good(now)
+        good = await self._nonces.good(now)
         reason = refusal_of_proof(proof, token, request.method, base.rstrip("/") + request.path, good, now)
         if reason is not None:
             return reason
@@ -84,10 +94,10 @@ class Proven(OAuth2):
             exchange.response_headers.append((b"dpop-nonce", good[0].encode()))
         return None
 
-    def _unproven(self, exchange: Exchange, reason: Reason) -> Response:
+    async def _unproven(self, exchange: Exchange, reason: Reason) -> Response:
         self._refused.value += 1
         exchange.note(reason.code)
-        nonce = (b"dpop-nonce", self._nonces.good(self._time())[0].encode())
+        nonce = (b"dpop-nonce", (await self._nonces.good(self._time()))[0].encode())
         if reason is Reason.USE_NONCE:
             detail = "The DPoP proof needs the nonce that this answer carries."
             return problem(exchange, 401, "oauth2.use-dpop-nonce", detail, ((b"www-authenticate", _NONCE), nonce))

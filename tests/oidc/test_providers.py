@@ -31,6 +31,7 @@ CONFIG = """
 version: 1
 listen: {{host: 127.0.0.1, port: 0}}
 log: {{access: off}}
+state: {state}
 proxy: {{trusted: [127.0.0.0/8], client_cert_header: client-cert}}
 issuers:
   provider: {{issuer: "{issuer}", audience: orders}}
@@ -96,9 +97,12 @@ async def gateway(
     introspection: str = "/token/introspection",
     cache: str = "30s",
 ) -> AsyncIterator[Desk]:
-    text = CONFIG.format(issuer=provider.url, target=target, introspection=introspection, cache=cache)
-    (folder / "gateway.yaml").write_text(text)
-    compiled = compile_configuration(folder)
+    text = CONFIG.format(
+        issuer=provider.url, target=target, introspection=introspection, cache=cache, state=folder / "state"
+    )
+    (folder / "config").mkdir()
+    (folder / "config" / "gateway.yaml").write_text(text)
+    compiled = compile_configuration(folder / "config")
     assert compiled.plan is not None, compiled.findings
     async with (
         Gateway(compiled.plan, WorkerPlane(installed()), server=server) as live,

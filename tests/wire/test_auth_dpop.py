@@ -24,6 +24,7 @@ CONFIG = """
 version: 1
 listen: {{host: 127.0.0.1, port: 0}}
 log: {{access: off}}
+state: {state}
 issuers:
   partners: {{issuer: "{issuer}", audience: orders, unknown_consumer: allow}}
 routes:
@@ -39,8 +40,10 @@ def test_a_caller_learns_the_nonce_and_proves_each_call(server: Server, tmp_path
     async def run() -> None:
         issuer, own = demo_issuer(), ECKey.generate_key("P-256")
         async with serving(issuer):
-            (tmp_path / "gateway.yaml").write_text(CONFIG.format(issuer=issuer.url))
-            compiled = compile_configuration(tmp_path)
+            folder = tmp_path / "config"
+            folder.mkdir()
+            (folder / "gateway.yaml").write_text(CONFIG.format(issuer=issuer.url, state=tmp_path / "state"))
+            compiled = compile_configuration(folder)
             assert compiled.plan is not None, compiled.findings
             token = issuer.token("acme-prod", cnf={"jkt": own.thumbprint()})
             ath = urlsafe_b64encode(sha256(token.encode()).digest()).rstrip(b"=").decode()

@@ -13,8 +13,13 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
+from gateway.api.errors import StoreError
 from gateway.api.exchange import Exchange, Principal
 from gateway.api.messages import Response
+from gateway.api.policy import CheckContext, Level
+from gateway.api.settings.document import Settings
+from gateway.testing.clock import FakeClock
+from gateway.testing.store import RemoteStore, memory_store
 from gateway.testing.tokens import TokenDesk, identify
 from policies.oauth2 import POLICY
 from policies.oauth2.nonces import STEP_S, Nonces
@@ -29,8 +34,12 @@ def key(name: str) -> ECKey:
 class Caller:
     """An owner of a bound token, who calls GET https://api.example/orders."""
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, store: RemoteStore | None = None, secret: bytes | None = None, **config: Any) -> None:
         self.desk = TokenDesk()
+        if store is not None:
+            self.desk.scope.stores[None] = store.scoped("oauth2")
+        if secret is not None:
+            self.desk.scope.secret = secret
         built = POLICY.build(
             POLICY.config(**{"issuer": ("partners",), "sender_constrained": "dpop", **config}), self.desk.scope
         )
@@ -40,7 +49,8 @@ class Caller:
         self.count = 0
 
     def nonce(self) -> str:
-        return Nonces(self.desk.scope.secret).good(self.desk.clock.time())[0]
+        fresh = Nonces(self.desk.scope.secret, memory_store(self.desk.clock))
+        return asyncio.run(fresh.good(self.desk.clock.time()))[0]
 
     def proof(self, *, own: Any = None, header: dict[str, Any] | None = None, **claims: Any) -> str:
         own = own or key("own")
@@ -190,6 +200,54 @@ def test_any_takes_a_certificate_as_well() -> None:
     exchange.request.certificate = b"own"
     assert isinstance(asyncio.run(identify(caller.authenticator, exchange)), Principal)
     assert caller.call(scheme="Bearer", token=token) == "oauth2.no-certificate"
+
+
+def test_processes_that_share_a_store_share_nonces_and_used_proofs() -> None:
+    store = RemoteStore(FakeClock())
+    here, there = Caller(store, b"one machine"), Caller(store, b"another")
+    nonce = told(here)
+    assert told(there) == nonce
+    there.token = here.token
+    proof = here.proof(nonce=nonce)
+    assert here.call(proof) == ACME
+    assert there.call(proof) == "oauth2.used-proof"
+    assert there.call(there.proof(nonce=nonce, jti="another")) == ACME
+
+
+def told(caller: Caller) -> str:
+    """The nonce that a caller without one is told."""
+    verdict = asyncio.run(identify(caller.authenticator, caller.exchange(caller.proof(nonce=None))))
+    assert isinstance(verdict, Response)
+    return (verdict.headers.get(b"dpop-nonce") or b"").decode()
+
+
+def test_without_the_store_nobody_is_believed() -> None:
+    store = RemoteStore(FakeClock())
+    caller = Caller(store)
+    proof = caller.proof(nonce=told(caller))
+    store.down = True
+    with pytest.raises(StoreError):
+        caller.call(proof)
+    assert caller.desk.scope.counts()["unavailable"] == 1
+    store.down = False
+    assert caller.call(proof) == ACME
+
+
+@pytest.mark.parametrize(
+    ("config", "store", "warned"),
+    [
+        ({"sender_constrained": "dpop"}, None, []),
+        ({"sender_constrained": "dpop"}, "memory", [("sender_constrained",)]),
+        ({"sender_constrained": "any", "store": "fast"}, None, [("sender_constrained",)]),
+        ({"sender_constrained": "dpop", "store": "redis://cache:6379/0"}, "memory", []),
+        ({"sender_constrained": "mtls", "store": "fast"}, None, [("store",)]),
+        ({}, "memory", []),
+    ],
+)
+def test_proofs_in_memory_are_warned_of(config: dict[str, Any], store: str | None, warned: list[object]) -> None:
+    settings = Settings(version=1, store=store, stores={"fast": "memory"})
+    found = POLICY.check(POLICY.config(issuer="partners", **config), CheckContext(Level.ROUTE, settings=settings))
+    assert [(one.path, one.level) for one in found] == [(path, "warning") for path in warned]
 
 
 def test_the_proof_stays_here() -> None:
