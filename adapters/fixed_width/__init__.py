@@ -13,6 +13,7 @@ ADAPTER = AdapterSpec(
     check=check,
     files=files,
     messages=True,
+    streams=lambda config: config.bulk,
     correlates=lambda config: config.correlation is not None,
 )
 

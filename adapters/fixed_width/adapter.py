@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from adapters.fixed_width.bulk import BulkAdapter
 from adapters.fixed_width.codec.jsontext import dumps, loads
 from adapters.fixed_width.codec.plan.literals import discriminator_value
 from adapters.fixed_width.codec.records import RecordCodec
@@ -14,6 +15,7 @@ from adapters.fixed_width.config import FixedWidthConfig, RecordBlock
 from adapters.fixed_width.correlation import Correlator
 from adapters.fixed_width.errors import CopybookError, RecordError
 from adapters.fixed_width.mapping import Assignment, assign, blame, compile_assignment
+from adapters.fixed_width.media import JSON, OCTETS, check_media, is_receipt
 from adapters.fixed_width.reading import read_layout, with_layout
 from gateway.api.adapter import AdapterScope, Codec, Encoded, Reply
 from gateway.api.errors import BadReply, RequestRefused, Unmappable
@@ -23,14 +25,13 @@ from gateway.api.placeholder import PlaceholderError
 from gateway.api.policy import Complaint
 from gateway.api.problem import problem
 
-_JSON: Final = frozenset(("", "application/json", "application/x-ndjson", "application/jsonl", "text/json"))
 _WITHOUT_BODY: Final = frozenset(("GET", "HEAD"))
-_OCTETS: Final = b"application/octet-stream"
 
 
-def build(config: FixedWidthConfig, scope: AdapterScope) -> FixedWidthCodec:
+def build(config: FixedWidthConfig, scope: AdapterScope) -> FixedWidthCodec | BulkAdapter:
     """Raises CopybookError, PlaceholderError, LookupError or ValueError; check() has shown all of them before."""
-    return FixedWidthCodec(config, scope.read_file)
+    request, response = (record_codec(config, side, scope.read_file) for side in ("request", "response"))
+    return BulkAdapter(request, response) if config.bulk else FixedWidthCodec(config, request, response)
 
 
 def check(config: FixedWidthConfig, scope: AdapterScope) -> Iterator[Complaint]:
@@ -103,10 +104,9 @@ def record_codec(config: FixedWidthConfig, side: str, read_file: Callable[[str],
 class FixedWidthCodec(Codec):
     """JSON in front, records behind."""
 
-    def __init__(self, config: FixedWidthConfig, read_file: Callable[[str], bytes]) -> None:
-        self._bulk = config.bulk
-        self._request = record_codec(config, "request", read_file)
-        self._response = record_codec(config, "response", read_file)
+    def __init__(self, config: FixedWidthConfig, request: RecordCodec, response: RecordCodec) -> None:
+        self._request = request
+        self._response = response
         self._correlator = _correlator(config, self._request, self._response)
         self._assignments: tuple[Assignment, ...] | None = None
         if config.request.values is not None:
@@ -120,8 +120,6 @@ class FixedWidthCodec(Codec):
     # --- out -----------------------------------------------------------------------------------------------
 
     def encode(self, exchange: Exchange, body: bytes) -> Encoded:
-        if self._bulk:
-            return self._encode_lines(exchange, body)
         value = self._value(exchange, body)
         correlator = self._correlator
         if correlator is not None:
@@ -132,14 +130,15 @@ class FixedWidthCodec(Codec):
             if self._assignments is not None:
                 detail, pointer = blame(self._assignments, exc)
                 raise Unmappable(detail, pointer=pointer) from exc
-            raise Unmappable(_detail(exc), pointer=exc.pointer) from exc
-        return Encoded(record, _OCTETS, correlation=None if correlator is None else correlator.of(record))
+            exc.record = 0  # there is only one
+            raise Unmappable(exc.told, pointer=exc.pointer) from exc
+        return Encoded(record, OCTETS, correlation=None if correlator is None else correlator.of(record))
 
     def _value(self, exchange: Exchange, body: bytes) -> Any:
         """The record's value: by `values`, by parameters where there is no body, or the body itself."""
         parsed: Any = None
         if body or exchange.request.method not in _WITHOUT_BODY:
-            self._check_media(exchange)
+            check_media(exchange, JSON)
             if body or self._assignments is None:
                 parsed = _json(body)
         if self._assignments is not None:
@@ -152,32 +151,15 @@ class FixedWidthCodec(Codec):
             return {**exchange.params, **dict(query)}
         return parsed
 
-    def _encode_lines(self, exchange: Exchange, body: bytes) -> Encoded:
-        self._check_media(exchange)
-        values = [_json(line) for line in body.split(b"\n") if line.strip()]
-        try:
-            return Encoded(b"".join(self._request.write(values)), _OCTETS)
-        except RecordError as exc:
-            raise Unmappable(_detail(exc), pointer=exc.pointer) from exc
-
-    def _check_media(self, exchange: Exchange) -> None:
-        content_type = (exchange.request.headers.get(b"content-type") or b"").decode("latin-1")
-        kind = content_type.partition(";")[0].strip().lower()
-        if kind not in _JSON and not kind.endswith("+json"):
-            raise RequestRefused(
-                415, "fixed_width.media-type", f"Send {'application/x-ndjson' if self._bulk else 'application/json'}."
-            )
-
     # --- back ----------------------------------------------------------------------------------------------
 
     def decode(self, exchange: Exchange, reply: Reply) -> Response:
+        if is_receipt(reply.status, reply.headers):
+            return Response(202, Headers([(b"content-type", JSON)]), reply.body)
         if not 200 <= reply.status < 300:
             raise BadReply(f"status {reply.status}, and no record is looked for in such an answer")
         source = io.BytesIO(reply.body)
         try:
-            if self._bulk:
-                lines = b"".join(dumps(value) + b"\n" for value in self._response.read(source))
-                return Response(200, Headers([(b"content-type", b"application/x-ndjson")]), lines)
             record = self._response.only(source)
             for field, read, statuses in self._errors:
                 if (found := read(record)) in statuses:
@@ -191,8 +173,8 @@ class FixedWidthCodec(Codec):
                     )
             value = self._response.decode(record)
         except RecordError as exc:
-            raise BadReply(exc.reason, where=f"{exc.field or 'record'} at offset {exc.offset}") from exc
-        return Response(200, Headers([(b"content-type", b"application/json")]), dumps(value))
+            raise BadReply(exc.reason, where=exc.place) from exc
+        return Response(200, Headers([(b"content-type", JSON)]), dumps(value))
 
 
 def _correlator(config: FixedWidthConfig, request: RecordCodec, response: RecordCodec) -> Correlator | None:
@@ -218,9 +200,3 @@ def _json(body: bytes) -> Any:
         return loads(body)
     except ValueError as exc:
         raise RequestRefused(400, "fixed_width.bad-json", "The body is not JSON, or has a member twice.") from exc
-
-
-def _detail(exc: RecordError) -> str:
-    """Where and why, with nothing of the caller's."""
-    record = f"record {exc.record}, " if exc.record > 1 else ""
-    return f"{record}{exc.field or 'the record'} at offset {exc.offset}: {exc.reason}"

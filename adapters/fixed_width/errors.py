@@ -47,6 +47,17 @@ class RecordError(ValueError):
         self.position = -1
         super().__init__(reason)
 
+    @property
+    def told(self) -> str:
+        """Where and why, with nothing of the data."""
+        record = f"record {self.record}, " if self.record else ""
+        return f"{record}{self.place}: {self.reason}"
+
+    @property
+    def place(self) -> str:
+        """Where in its record."""
+        return f"{self.field or 'the record'} at offset {self.offset}"
+
     def __str__(self) -> str:
         where = [f"record {self.record}"] if self.record else []
         if self.field:

@@ -99,4 +99,5 @@ class AdapterSpec:
     safe: Callable[[Any], bool] = lambda config: bool(getattr(config, "safe", False))
     files: Callable[[Any], Iterable[str]] = lambda config: ()  # what --watch and fingerprints must cover
     messages: bool = False  # what it encodes is whole by itself, so it may go over tcp:// or into a file as well
+    streams: Callable[[Any], bool] = lambda config: False  # it holds no whole request body
     correlates: Callable[[Any], bool] = lambda config: False  # its calls share tcp:// connections

@@ -109,8 +109,14 @@ class Template:
         return filled
 
 
-def compile_template(source: str, roots: Collection[str] = REQUEST_ROOTS) -> Template:
-    """Compile `source`; placeholders may begin with one of `roots` only. Raises PlaceholderError."""
+def compile_template(
+    source: str, roots: Collection[str] = REQUEST_ROOTS, words: Mapping[str, Collection[str]] | None = None
+) -> Template:
+    """Compile `source`; placeholders may begin with one of `roots` only. Raises PlaceholderError.
+
+    `words` are further roots, each with the names it has; their values stand in what is given for the body when it is filled.
+    """
+    words = words or {}
     parts: list[str | Placeholder] = []
     literal = ""
     position = 0
@@ -131,7 +137,7 @@ def compile_template(source: str, roots: Collection[str] = REQUEST_ROOTS) -> Tem
             if literal:
                 parts.append(literal)
                 literal = ""
-            parts.append(_placeholder(source[position + 1 : end], position, roots))
+            parts.append(_placeholder(source[position + 1 : end], position, roots, words))
             position = end + 1
     if literal:
         parts.append(literal)
@@ -172,11 +178,18 @@ def _field_safe(text: str) -> bytes:
     return encoded.encode("ascii")
 
 
-def _placeholder(inner: str, position: int, roots: Collection[str]) -> Placeholder:
+def _placeholder(
+    inner: str, position: int, roots: Collection[str], words: Mapping[str, Collection[str]]
+) -> Placeholder:
     root, dot, name = inner.partition(".")
+    if root in words:
+        if name not in words[root]:
+            known = ", ".join(f"{{{root}.{each}}}" for each in words[root])
+            raise PlaceholderError(f"'{{{inner}}}' is no placeholder here; possible are {known}", position)
+        return Placeholder(root, name, lambda exchange, body: body.get(name) if isinstance(body, Mapping) else None)
     if root not in roots:
-        allowed = ", ".join(f"{{{each}.…}}" for each in sorted(roots))
-        near = difflib.get_close_matches(root, roots, 1)
+        allowed = ", ".join(f"{{{each}.…}}" for each in sorted([*roots, *words]))
+        near = difflib.get_close_matches(root, [*roots, *words], 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise PlaceholderError(f"'{{{inner}}}' is no placeholder here; {hint}possible are {allowed}", position)
     if not dot or not name:

@@ -104,7 +104,9 @@ class Assembly:
                 yield self._default(BODY_LIMIT, route.place)
 
     def _buffers(self, route: RouteUnit, effective: Iterable[PolicyUnit]) -> bool:
-        return route.wants_adapter or any(
+        adapter = route.adapter
+        streams = adapter is not None and self._world.registry.adapters[adapter.adapter].streams(adapter.config)
+        return (route.wants_adapter and not streams) or any(
             each.spec.request_body(each.plan.config) is Need.BUFFER for each in (*self.everywhere, *effective)
         )
 

@@ -27,11 +27,6 @@ def _several_servers(value: object) -> bool:
     return isinstance(value, str) and value.startswith(("redis+", "rediss+"))
 
 
-def _target(value: object) -> bool:
-    url = value.get("url") if isinstance(value, Mapping) else value
-    return isinstance(url, str) and url.startswith("file://")
-
-
 @dataclass(frozen=True, slots=True)
 class _Missing:
     """`section` is a top-level key, `settings`, or `policies.NAME`; `*` in `keys` stands for every entry."""
@@ -46,9 +41,7 @@ _TABLE = (
     _Missing("settings", ("listen", "protocols", "*"), "HTTP/2 towards callers", _other_than("http1")),
     _Missing("settings", ("stores", "*"), "Redis Cluster or Sentinel", _several_servers),
     _Missing("settings", ("store",), "Redis Cluster or Sentinel", _several_servers),
-    _Missing("upstreams", ("targets", "*"), "a file:// target", _target),
     _Missing("upstreams", ("ratelimit_headers",), "passing the upstream's RateLimit fields", _other_than("replace")),
-    _Missing("upstreams", ("drop",), "drop"),
 )
 
 # Kinds of stores that a policy cannot use yet, whether it names one or takes the default.

@@ -9,6 +9,7 @@ from gateway.api.errors import UpstreamError
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Correlation, Headers, Response, UpstreamRequest
 from gateway.edge.affinity import Affinity
+from gateway.edge.file_names import NamesOf
 from gateway.edge.websocket import HANDSHAKE, WebSocket
 from gateway.routing.rewrite import PathOf
 from gateway.telemetry.metrics import Histogram
@@ -31,6 +32,7 @@ class Forward:
         *,
         replayable: bool,
         affinity: Affinity | None = None,
+        names_of: NamesOf | None = None,
         send_deadline: bool = False,
     ) -> None:
         self._send = upstream.send
@@ -40,6 +42,7 @@ class Forward:
         self._replayable = replayable
         self._path_of = path_of
         self._affinity = affinity
+        self._names_of = names_of
         self._send_deadline = send_deadline
         self._clock = time.monotonic
 
@@ -119,4 +122,6 @@ class Forward:
         outgoing.before = exchange.before_send
         if self._affinity is not None:
             outgoing.affinity = self._affinity(exchange)
+        if self._names_of is not None:
+            outgoing.file = self._names_of(exchange)
         return outgoing

@@ -14,6 +14,7 @@ from gateway.compile.chain import Chain, Step, authorization, fold
 from gateway.compile.plan import PolicyPlan, RoutePlan
 from gateway.edge.adapt import Adapt, presented
 from gateway.edge.affinity import of_balance
+from gateway.edge.file_names import of_drop
 from gateway.edge.forward import Forward
 from gateway.edge.respond import StaticResponse, unmatched
 from gateway.edge.snapshot import LiveRoute
@@ -24,6 +25,7 @@ from gateway.runtime.scope import BuildScope, World
 from gateway.telemetry.metrics import UNMATCHED
 from gateway.upstream.client import Upstream
 from gateway.upstream.credentials import Caller, TokenClient, credentialed
+from gateway.upstream.kinds import Client
 from gateway.upstream.tokens import Tokens
 
 
@@ -47,7 +49,7 @@ def _never(others: int) -> bool:
 class RouteBuilder:
     """Builds the routes of one configuration. Routes that it builds share a worker's resources."""
 
-    def __init__(self, resources: Resources, specs: Specs, world: World, upstreams: Mapping[str, Upstream]) -> None:
+    def __init__(self, resources: Resources, specs: Specs, world: World, upstreams: Mapping[str, Client]) -> None:
         self._resources = resources
         self._specs = specs
         self._world = world
@@ -130,6 +132,7 @@ class RouteBuilder:
             of_rewrite(config.rewrite, parse_path(config.match.path)),
             replayable=self._safe(plan) is not False,
             affinity=None if called is None else of_balance(called.balance),
+            names_of=None if called is None else of_drop(called.drop),
             send_deadline=called is not None and called.send_deadline,
         )
         return forward if adapter is None else Adapt(adapter, forward)

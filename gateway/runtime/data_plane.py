@@ -36,9 +36,7 @@ from gateway.runtime.resources import Resources
 from gateway.runtime.scope import World
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.metrics import LOG_DROPPED, UPSTREAM_EJECTIONS, Family, Report
-from gateway.upstream.client import Prepared as PreparedUpstream
-from gateway.upstream.client import Upstream
-from gateway.upstream.kinds import kind_of
+from gateway.upstream.kinds import Client, kind_of
 from gateway.upstream.sweep import Sweep
 
 log = logging.getLogger("sluicegate.runtime")
@@ -64,11 +62,11 @@ class Prepared:
     consumers: ConsumerTable
     settings: Settings
     bound: dict[str, Bound]
-    upstreams: dict[str, Upstream]
+    upstreams: dict[str, Client]
     configs: dict[str, UpstreamConfig]
     unmatched_needs: frozenset[str]
     fresh_upstreams: frozenset[str]
-    reconfigured: dict[str, PreparedUpstream]
+    reconfigured: dict[str, Any]  # what their clients prepared
     access_log: AccessLog | None
     gone_routes: frozenset[str]
 
@@ -118,7 +116,7 @@ class WorkerPlane:
         self._ids = RequestIds(os.urandom)
         self._budget = BodyBudget()
         self._bound: dict[str, Bound] = {}
-        self._upstreams: dict[str, Upstream] = {}
+        self._upstreams: dict[str, Client] = {}
         self._configs: dict[str, UpstreamConfig] = {}
         self._settings: Settings | None = None
         self._consumers = ConsumerTable()

@@ -156,3 +156,125 @@ def test_answers_are_matched_by_correlation(server: Server, tmp_path: Path) -> N
 
     correlation = {"request": "TICKET", "response": "TICKET"}
     play(server, tmp_path, scene, backwards, correlation=correlation)
+
+
+# --- bulk, over HTTP and in folders
+
+
+def bulk(tmp: Path, scheme: str | None) -> dict[str, Any]:
+    (tmp / "message.cpy").write_text(COPYBOOK)
+    side = {"copybook": str(tmp / "message.cpy")}
+    route = {"name": "x", "match": {"path": "/x"}, "public": True, "upstream": "orders"}
+    adapter = {"fixed_width": {"request": side, "response": side, "bulk": True}}
+    return {"routes": [{**route, "adapter": adapter}], "scheme": scheme}
+
+
+def line(number: int) -> bytes:
+    return b'{"code_of_return":0,"ticket":%d,"amount":-12.5,"remark":"r"}\n' % number
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+CHUNKED = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_bulk_streams_both_ways(server: Server, tmp_path: Path) -> None:
+    """The upstream has the first records while the caller still sends, the caller the first lines while it still answers."""
+    go_on = asyncio.Event()
+    one = record(0, 1, "r")
+
+    async def upstream(peer: Peer) -> None:
+        await peer.head()
+        while len(await peer.read()) < len(one):
+            pass
+        go_on.set()
+        data = b""
+        while not data.endswith(b"0\r\n\r\n"):
+            data += await peer.read()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunk(record(0, 1, "r") * 2000))
+        go_on.clear()
+        await go_on.wait()
+        await peer.send(chunk(record(0, 2, "r")), b"0\r\n\r\n")
+
+    async def scene(stage: Stage) -> None:
+        caller = await stage.caller()
+        await caller.send(CHUNKED, chunk(line(1) * 2000))
+        async with asyncio.timeout(10):
+            await go_on.wait()
+        await caller.send(chunk(line(2)), b"0\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert await caller.head() == 200
+            first = await caller.reader.readuntil(b"}\n")
+        assert b'"ticket":1' in first
+        go_on.set()
+        rest = b""
+        async with asyncio.timeout(10):
+            while not rest.endswith(b"0\r\n\r\n"):
+                rest += await caller.reader.read(65536)
+        assert b'"ticket":2' in rest
+
+    perform(server, scene, upstream, **bulk(tmp_path, None))
+
+
+def test_a_bulk_line_that_does_not_fit(server: Server, tmp_path: Path) -> None:
+    unfinished = []
+
+    async def upstream(peer: Peer) -> None:
+        await peer.head()
+        try:
+            while True:
+                unfinished.append(await peer.read())
+        except (EOFError, ConnectionError):
+            unfinished.append(b"<end>")
+
+    async def scene(stage: Stage) -> None:
+        caller = await stage.caller()
+        await caller.send(CHUNKED, chunk(line(1) * 3), chunk(line(10**9)), b"0\r\n\r\n")
+        answer = await caller.answer()
+        assert (answer.status, answer.problem["pointer"]) == (422, "/ticket")
+        assert answer.problem["detail"].startswith("record 4, MESSAGE-RECORD.TICKET at offset 2")
+        await holds(lambda: not stage.upstream.peers or unfinished[-1:] == [b"<end>"])
+        assert b"0\r\n\r\n" not in b"".join(unfinished)
+
+    perform(server, scene, upstream, **bulk(tmp_path, None))
+
+
+def test_files_out_and_in(server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    drop = {"name": "ORD-{query.n}", "answers": "{file.name}.rsp", "poll": "10ms"}
+    upstream = {"targets": [f"file://{folder}"], "drop": drop}
+
+    def asked(method: str, number: str, body: bytes = b"") -> bytes:
+        head = f"{method} /x?n={number} HTTP/1.1\r\nHost: a\r\n"
+        if body:
+            head += f"Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n"
+        return head.encode() + b"\r\n" + body
+
+    async def scene(stage: Stage) -> None:
+        call = asyncio.ensure_future(stage.ask(asked("POST", "1", line(1) + line(2))))
+        await holds((folder / "ORD-1").exists)
+        assert (folder / "ORD-1").read_bytes() == record(0, 1, "r") + record(0, 2, "r")
+        (folder / "tmp").write_bytes(record(0, 3, "r"))
+        (folder / "tmp").rename(folder / "ORD-1.rsp")
+        answer = await call
+        assert (answer.status, json.loads(answer.body)["ticket"]) == (200, 3)
+        assert sorted(path.name for path in folder.iterdir()) == ["ORD-1"]
+
+        again = await stage.ask(asked("POST", "1", line(1)))
+        assert (again.status, again.problem["code"]) == (409, "drop.exists")
+        sly = await stage.ask(asked("POST", "..%2Fevil", line(1)))
+        assert (sly.status, sly.problem["code"]) == (422, "drop.name")
+        wrong = await stage.ask(asked("POST", "2", line(1) + line(10**9)))
+        assert wrong.status == 422
+        (folder / "ORD-7.rsp").write_bytes(record(0, 7, "r"))
+        picked = await stage.ask(asked("GET", "7"))
+        assert (picked.status, json.loads(picked.body)["ticket"]) == (200, 7)
+        none = await stage.ask(asked("GET", "7"))
+        assert (none.status, none.problem["code"]) == (404, "fixed_width.no-records")
+        await holds(lambda: sorted(path.name for path in folder.iterdir()) == ["ORD-1"])
+
+    arguments = bulk(tmp_path, None)
+    perform(server, scene, upstream=upstream, **arguments)

@@ -7,7 +7,7 @@ Sets, "Variable-length record formats": four bytes of descriptor, the length cou
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
 from adapters.fixed_width.codec.codepages import CodePage
@@ -26,10 +26,14 @@ class Source(Protocol):
 
 
 class Stream:
-    """A window on a source: at least `n` bytes from the current place, or all that are left."""
+    """A window on a source: at least `n` bytes from the current place, or all that are left.
 
-    def __init__(self, source: Source) -> None:
+    `more`: the source has run dry for now and is fed by somebody; what is not whole yet is waited for.
+    """
+
+    def __init__(self, source: Source, *, more: bool = False) -> None:
         self.source = source
+        self.more = more
         self.buffer = b""
         self.place = 0  # of the next byte in the buffer
         self.passed = 0  # bytes of the source before the buffer
@@ -61,14 +65,23 @@ class Stream:
         return taken
 
 
+def wait(stream: Stream, count: int) -> Generator[None, None, int]:
+    """Yields None until `count` bytes are in the window or no more will come; returns how many there are."""
+    while (there := stream.have(count)) < count and stream.more:
+        yield None
+    return there
+
+
 def records(
     stream: Stream,
     form: RecordFormat,
     longest: int,
     page: CodePage,
     length_of: tuple[int, Callable[[bytes], int]] | None = None,
-) -> Iterator[bytes]:
+) -> Iterator[bytes | None]:
     """The records of a stream, without their framing. Raises RecordError where the framing does not hold.
+
+    None stands for a wait: more of the stream has to come first.
 
     `length_of` belongs to `length:FIELD`: how many bytes it needs to see, and the function that reads the field.
     """
@@ -92,10 +105,14 @@ def _cut_short(stream: Stream, wanted: int, there: int) -> RecordError:
     return RecordError(f"the data ends in the middle of a record: {there} of {wanted} bytes", offset=there)
 
 
-def _fixed(stream: Stream, length: int) -> Iterator[bytes]:
-    while there := stream.have(length):
-        if there < length:
-            raise _cut_short(stream, length, there)
+def _fixed(stream: Stream, length: int) -> Iterator[bytes | None]:
+    while True:
+        if stream.have(length) < length:
+            there = yield from wait(stream, length)
+            if not there:
+                return
+            if there < length:
+                raise _cut_short(stream, length, there)
         yield stream.record(length)
 
 
@@ -118,26 +135,28 @@ def rdw_length(header: bytes, form: RecordFormat) -> int:
     return length
 
 
-def _rdw(stream: Stream, form: RecordFormat, end: int | None) -> Iterator[bytes]:
+def _rdw(stream: Stream, form: RecordFormat, end: int | None) -> Iterator[bytes | None]:
     """Records up to position `end` of the source, or all."""
     while end is None or stream.position < end:
-        there = stream.have(4)
-        if not there and end is None:
-            return
-        if there < 4:
-            raise _cut_short(stream, 4, there)
+        if stream.have(4) < 4:
+            there = yield from wait(stream, 4)
+            if not there and end is None:
+                return
+            if there < 4:
+                raise _cut_short(stream, 4, there)
         length = rdw_length(stream.buffer[stream.place : stream.place + 4], form)
         if end is not None and stream.position + 4 + length > end:
             raise RecordError("a record descriptor that reaches beyond its block")
-        there = stream.have(4 + length)
-        if there < 4 + length:
-            raise _cut_short(stream, 4 + length, there)
+        if stream.have(4 + length) < 4 + length:
+            there = yield from wait(stream, 4 + length)
+            if there < 4 + length:
+                raise _cut_short(stream, 4 + length, there)
         stream.place += 4
         yield stream.record(length)
 
 
-def _blocks(stream: Stream) -> Iterator[bytes]:
-    while there := stream.have(4):
+def _blocks(stream: Stream) -> Iterator[bytes | None]:
+    while there := (yield from wait(stream, 4)):
         if there < 4:
             raise _cut_short(stream, 4, there)
         header = stream.take(4)
@@ -153,23 +172,27 @@ def _blocks(stream: Stream) -> Iterator[bytes]:
         yield from _rdw(stream, RecordFormat("rdw"), stream.position + length - 4)
 
 
-def _by_length(stream: Stream, longest: int, needed: int, read: Callable[[bytes], int]) -> Iterator[bytes]:
-    while there := stream.have(needed):
+def _by_length(stream: Stream, longest: int, needed: int, read: Callable[[bytes], int]) -> Iterator[bytes | None]:
+    while there := (yield from wait(stream, needed)):
         if there < needed:
             raise _cut_short(stream, needed, there)
         length = read(stream.buffer[stream.place : stream.place + needed])
         if not needed <= length <= longest:
             raise RecordError(f"a length field that says {length}; a record has {needed} to {longest} bytes", offset=0)
-        there = stream.have(length)
+        there = yield from wait(stream, length)
         if there < length:
             raise _cut_short(stream, length, there)
         yield stream.record(length)
 
 
-def _delimited(stream: Stream, delimiter: bytes, longest: int) -> Iterator[bytes]:
+def _delimited(stream: Stream, delimiter: bytes, longest: int) -> Iterator[bytes | None]:
     """The last record may end with the data."""
-    while there := stream.have(longest + len(delimiter)):
-        end = stream.buffer.find(delimiter, stream.place, stream.place + longest + len(delimiter))
+    window = longest + len(delimiter)
+    while (there := stream.have(window)) or stream.more:
+        end = stream.buffer.find(delimiter, stream.place, stream.place + window)
+        if end < 0 and there < window and stream.more:
+            yield None
+            continue
         if end < 0:
             if there > longest:
                 raise RecordError(f"no delimiter within {longest} bytes", offset=longest)

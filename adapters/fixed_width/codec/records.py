@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from adapters.fixed_width.codec.codepages import CodePage, code_page
 from adapters.fixed_width.codec.framing import Source, Stream, blocked, framed, records
@@ -21,6 +21,9 @@ from adapters.fixed_width.codec.shape import Node, Shaper, chosen_records, find_
 from adapters.fixed_width.errors import CopybookError, RecordError
 from adapters.fixed_width.model import Item, Layout
 from adapters.fixed_width.options import Options
+
+WAIT: Final = object()
+"""Stands for a value that is not there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +195,16 @@ class RecordCodec:
 
     def read(self, source: Source) -> Iterator[Any]:
         """The values of all records, one after the other. RecordError carries record number and position."""
+        return self.values(Stream(source))
+
+    def values(self, stream: Stream) -> Iterator[Any]:
+        """The same of a stream that may run dry; WAIT stands for a wait there."""
         number = 0
-        stream = Stream(source)
         walk = self._walk if self.options.record_format.kind == "odo" else self._framed
         try:
             for value in walk(stream):
-                number += 1
+                if value is not WAIT:
+                    number += 1
                 yield value
         except RecordError as exc:
             exc.record = number + 1
@@ -207,16 +214,22 @@ class RecordCodec:
 
     def _walk(self, stream: Stream) -> Iterator[Any]:
         """Records that end where their fields do; the window shows the longest one, or what is left."""
-        while there := stream.have(self.longest):
+        while there := stream.have(self.longest) or stream.more:
+            if there < self.longest and stream.more:
+                yield WAIT
+                continue
             value, end = self._decoded(stream.buffer[stream.place : stream.place + min(there, self.longest)])
             yield value
             stream.place += end
 
-    def _records(self, stream: Stream) -> Iterator[bytes]:
+    def _records(self, stream: Stream) -> Iterator[bytes | None]:
         return records(stream, self.options.record_format, self.longest, self.page, self._length_of)
 
     def _framed(self, stream: Stream) -> Iterator[Any]:
         for record in self._records(stream):
+            if record is None:
+                yield WAIT
+                continue
             try:
                 value = self._decoded(record)[0]
             except RecordError as exc:
@@ -233,23 +246,23 @@ class RecordCodec:
             if self._decoded(record)[1] != there:
                 raise RecordError("more bytes than one record has", offset=there)
             return record
-        found = list(islice(self._records(stream), 2))
+        found = [record for record in islice(self._records(stream), 2) if record is not None]
         if len(found) != 1:
             raise RecordError(
                 "one record is expected, there are more" if found else "one record is expected, there is none"
             )
         return found[0]
 
-    def write(self, values: Iterable[Any]) -> Iterator[bytes]:
-        """The bytes of all records with their framing, in pieces. RecordError carries the record number."""
-        pieces = self._pieces(values)
+    def write(self, values: Iterable[Any], first: int = 1) -> Iterator[bytes]:
+        """The bytes of all records with their framing, in pieces. RecordError carries the number, counted from `first`."""
+        pieces = self._pieces(values, first)
         return blocked(pieces) if self.options.record_format.kind == "bdw" else pieces
 
-    def _pieces(self, values: Iterable[Any]) -> Iterator[bytes]:
+    def _pieces(self, values: Iterable[Any], first: int) -> Iterator[bytes]:
         form = self.options.record_format
         if form.kind == "bdw":
             form = type(form)("rdw")
-        for number, value in enumerate(values, 1):
+        for number, value in enumerate(values, first):
             try:
                 yield framed(self.encode(value), form, self.page)
             except RecordError as exc:

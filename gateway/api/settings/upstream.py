@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.api.config import Block, Duration, FilePath, SecretField, Share, off_or, shorthand
+from gateway.api.placeholder import REQUEST_ROOTS, Template, compile_template
 
 Kind = Literal["http", "tcp", "file"]
 _KINDS: Mapping[str, Kind] = {"http": "http", "https": "http", "tcp": "tcp", "tls": "tcp", "file": "file"}
@@ -22,6 +23,8 @@ def _target_url(url: str) -> str:
     if parts.scheme not in SCHEMES:
         raise ValueError("not a target; write a URL that begins with " + ", ".join(f"{s}://" for s in SCHEMES))
     if parts.scheme == "file":
+        if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
+            raise ValueError("a folder is written with its whole path, as in file:///var/spool/orders")
         return url
     if not parts.hostname:
         raise ValueError("the URL names no host")
@@ -207,11 +210,36 @@ class Drop(Block):
     """Files in a folder, for file:// targets."""
 
     name: str
-    """Name of the file that is written; placeholders are filled in."""
+    """Name of the file that is written; placeholders are filled in, {file.unique}, {file.date} and {file.time} among them."""
     answers: str | None = None
-    """Pattern of the files that answers come in."""
+    """Pattern (`*`, `?`) of the files that answers come in, relative to the folder; also {file.name} and {file.stem}. No answer is waited for when left out."""
     poll: Duration = 1.0
     """How often the folder is looked at."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Drop:
+        name, answers = drop_templates(self)
+        literal = "".join(part for part in name.parts if isinstance(part, str))
+        if "/" in literal or "\\" in literal or self.name.startswith((".", " ")):
+            raise ValueError("name: a file's name in the folder, without a slash, and not hidden by a dot")
+        if not any(not isinstance(part, str) for part in name.parts):
+            raise ValueError("name: every call would write the same file; add {file.unique} or what tells calls apart")
+        if answers is not None and (not answers.parts or self.answers is None or self.answers.startswith("/")):
+            raise ValueError("answers: a pattern relative to the folder")
+        if self.poll < 0.01:
+            raise ValueError("poll: at least 10ms")
+        return self
+
+
+_FILE_WORDS = ("unique", "date", "time")
+
+
+def drop_templates(drop: Drop) -> tuple[Template, Template | None]:
+    """`name` and `answers`, compiled. Raises PlaceholderError."""
+    name = compile_template(drop.name, REQUEST_ROOTS, {"file": _FILE_WORDS})
+    if drop.answers is None:
+        return name, None
+    return name, compile_template(drop.answers, REQUEST_ROOTS, {"file": (*_FILE_WORDS, "name", "stem")})
 
 
 class HashBalance(Block):
@@ -276,6 +304,8 @@ class UpstreamConfig(Block):
             raise ValueError("tcp:// and tls:// targets need `framing`, which says where a message ends")
         if kind == "file" and self.drop is None:
             raise ValueError("file:// targets need `drop`, which says how files are named")
+        if kind == "file" and len(self.targets) > 1:
+            raise ValueError("an upstream of files has one folder")
         for word, there, where in (
             ("framing", self.framing is not None and kind != "tcp", "tcp:// and tls:// targets"),
             ("drop", self.drop is not None and kind != "file", "file:// targets"),

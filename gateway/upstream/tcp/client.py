@@ -7,7 +7,7 @@ import asyncio
 from gateway.api.errors import Cause, RequestRefused, UpstreamError
 from gateway.api.messages import Body, Response, UpstreamRequest
 from gateway.upstream.client import Upstream
-from gateway.upstream.connection import StaleConnection
+from gateway.upstream.connection import Connection, StaleConnection
 from gateway.upstream.pool import Pool
 from gateway.upstream.tcp.framing import MAX_MESSAGE
 from gateway.upstream.tcp.pool import MessagePool
@@ -69,16 +69,13 @@ class MessageUpstream(Upstream):
         """One try on one target. An error with sent=False left the target as it was, but for connections."""
         if request.before is not None:
             await request.before()
-        now = self._time()
         if request.correlation is not None:
             return await self._correlated(pool, request, message, deadline, fresh=stale is not None)
-        connection = None if stale is not None else pool.take(now, sure=not replayable)
-        if connection is None:
-            connection = await pool.acquire(Call(deadline, request.on_slow), fresh=stale is not None)
-            now = self._time()
-            if now >= deadline:
-                connection.abort()
-                raise self._too_late(stale)
+        connection = await self._ready_connection(pool, request, deadline, sure=not replayable, fresh=stale is not None)
+        now = self._time()
+        if now >= deadline:  # the process was held up: what is sent too late may meanwhile be another's to send
+            connection.abort()
+            raise self._too_late(stale)
         self._count(pool, request)
         answer = connection.call(request, message, now, deadline)
         try:
@@ -92,12 +89,34 @@ class MessageUpstream(Upstream):
         self._settle(pool, response, now)
         return response
 
+    async def _ready_connection(
+        self, pool: MessagePool, request: UpstreamRequest, deadline: float, *, sure: bool, fresh: bool
+    ) -> Connection:
+        """A connection, once `request.before` has let the call go out on it."""
+        while True:
+            connection = None if fresh else pool.take(self._time(), sure=sure)
+            if connection is None:
+                connection = await pool.acquire(Call(deadline, request.on_slow), fresh=fresh)
+            if request.before is None:
+                return connection
+            try:
+                await request.before()
+            except BaseException:
+                pool.release(connection)
+                raise
+            if connection.usable(self._time(), sure=True):
+                return connection
+            connection.abort()
+
     async def _correlated(
         self, pool: MessagePool, request: UpstreamRequest, message: bytes, deadline: float, *, fresh: bool
     ) -> Response:
         correlation = request.correlation
         assert correlation is not None, "asked by the caller"
         connection = await pool.shared.connection(correlation, deadline, fresh=fresh)
+        if request.before is not None:
+            await request.before()
+            connection = await pool.shared.connection(correlation, deadline, fresh=False)
         now = self._time()
         if now >= deadline:
             raise self._too_late(None)

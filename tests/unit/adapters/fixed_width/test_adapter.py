@@ -191,9 +191,9 @@ def test_return_codes_are_problems() -> None:
 @pytest.mark.parametrize(
     ("body", "status", "where"),
     [
-        (b"", 200, "record at offset 0"),
-        (customer()[:50], 200, "record at offset 50"),
-        (customer() + b"\x40", 200, "record at offset 1"),
+        (b"", 200, "the record at offset 0"),
+        (customer()[:50], 200, "the record at offset 50"),
+        (customer() + b"\x40", 200, "the record at offset 1"),
         (customer(text=PERSON.replace("P", "X")), 200, "CUSTOMER.CUSTOMER-TYPE at offset 10"),
         (customer(text="0a" + PERSON[2:]), 200, "CUSTOMER.RETURN-CODE at offset 0"),
         (customer(orders=["00000x"]), 200, "CUSTOMER.ORDER-ID(1) at offset 44"),
@@ -204,22 +204,6 @@ def test_what_is_no_record_is_the_upstreams_fault(body: bytes, status: int, wher
     with pytest.raises(BadReply) as caught:
         codec().decode(make_exchange(), reply(body, status))
     assert caught.value.where == where
-
-
-def test_bulk_takes_and_gives_lines() -> None:
-    made = codec({"record_format": "rdw"}, bulk=True)
-    encoded = made.encode(
-        make_exchange("POST", headers=[("Content-Type", "application/x-ndjson")]),
-        b'{"customer_id":1,"channel":"A"}\n\n{"customer_id":2,"channel":"B"}\n',
-    )
-    assert encoded.body[:4] == b"\x00\x18\x00\x00"
-    assert len(encoded.body) == 48
-    answer = made.decode(make_exchange(), reply(customer() * 3))
-    assert answer.headers.get(b"content-type") == b"application/x-ndjson"
-    assert isinstance(answer.body, bytes)
-    assert answer.body.count(b"\n") == 3
-    with pytest.raises(Unmappable, match="record 2, "):
-        made.encode(make_exchange("POST"), b'{"customer_id":1,"channel":"A"}\n{"customer_id":2}')
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Upstreams that are folders: calls become files in them, and files come back as answers."""
