@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from adapters.soap.adapter import build
 from adapters.soap.check import check
 from adapters.soap.config import SoapConfig
+from adapters.soap.route import build
 from gateway.api.adapter import AdapterSpec
 
 

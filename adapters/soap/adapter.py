@@ -16,12 +16,11 @@ from lxml import etree
 from adapters.soap.addressing import WSA, addressing_blocks, check_relation
 from adapters.soap.answer import AnswerReader
 from adapters.soap.attachments import MEDIA, as_attached, soap_message
-from adapters.soap.catalogue import CATALOGUE, reader
 from adapters.soap.codec.envelope import HEADERS, OperationCodec
 from adapters.soap.codec.errors import Misfit
+from adapters.soap.codec.multipart import Part
 from adapters.soap.codec.writing import Attachment
 from adapters.soap.config import Security, SoapConfig
-from adapters.soap.listen.front import SoapFront
 from adapters.soap.mapping import WITHOUT_BODY, Assignment, assign, blame, by_parameters, compile_assignments
 from adapters.soap.paths import resolve
 from adapters.soap.request import Incoming, read_request
@@ -29,10 +28,10 @@ from adapters.soap.schema.service_model import Port
 from adapters.soap.security.header import WSSE, Moment, security_header, timestamp, username_token
 from adapters.soap.security.signature import Signer, Verifier, check_timestamp
 from adapters.soap.trees import content_root, headers_root
-from gateway.api.adapter import AdapterScope, Codec, Encoded, Reply
+from gateway.api.adapter import Codec, Encoded, Reply
 from gateway.api.errors import RequestRefused, Unmappable
 from gateway.api.exchange import Exchange
-from gateway.api.messages import Response
+from gateway.api.messages import Body, Response
 
 Now = Callable[[], datetime]
 
@@ -44,19 +43,8 @@ class Sent:
     message_id: str
 
 
-def build(config: SoapConfig, scope: AdapterScope) -> SoapCodec | SoapFront:
-    """Raises BadWsdl, LookupError, BadPath, PlaceholderError, OSError, ValueError; check() has shown all of them before."""
-    shared = CATALOGUE.compiled(config.wsdl, scope.read_file, remote=config.remote)
-    if config.listen is not None:
-        return SoapFront(config, config.listen, shared, reader(scope.read_file, config.remote))
-    assert config.operation is not None, "the configuration has been checked"
-    port, operation = shared.wsdl.require(config.operation, service=config.service, port=config.port)
-    codec = OperationCodec(shared.wsdl, operation, shared, numbers=config.numbers, unknown=config.unknown)
-    return SoapCodec(config, codec, port, scope.read_file)
-
-
 class SoapCodec(Codec):
-    """JSON in front, one SOAP operation behind."""
+    """JSON in front, one SOAP operation behind: messages that are there whole."""
 
     def __init__(
         self,
@@ -77,7 +65,8 @@ class SoapCodec(Codec):
         self._open_headers = bool(codec.header_elements) and not config.headers
         self._attached = {part.name for part in operation.input.attached}
         self._target = _target(config.address or port.address)
-        self._action = operation.action
+        self.action = operation.action
+        self.version = operation.version
         if any(not " " <= char <= "~" or char in '"\\' for char in operation.action):
             raise ValueError("the operation's soapAction holds characters that no header field can carry")
         # SOAP 1.1 §6.1.1: quoted, empty when there is none; SOAP 1.2 part 2 §6.5.3: a parameter of the media type
@@ -93,12 +82,26 @@ class SoapCodec(Codec):
             resolve(schema, content_root(codec.response), config.response.select) if config.response.select else ()
         )
         understood = frozenset(({WSSE} if self._security.wanted else set()) | ({WSA} if config.addressing else set()))
-        self._answers = AnswerReader(codec, config, selected, understood, self._trust)
+        self.answers = AnswerReader(codec, config, selected, understood, self._trust)
 
     # --- out -----------------------------------------------------------------------------------------------
 
     def encode(self, exchange: Exchange, body: bytes) -> Encoded:
         incoming = read_request(exchange, body)
+        octets, loose = self.written(exchange, incoming)
+        if not incoming.attachments and not loose:
+            return self.encoded(octets, self._content_type.encode())
+        renamed, early = self.beside(loose)
+        parts = {renamed.get(name, name): part for name, part in incoming.attachments.items()}
+        attached = as_attached(parts) + as_attached({part.content_id: part for part in early})
+        kind, message = soap_message(octets, self.version, self.action, attached, loose=bool(loose))
+        return self.encoded(message, kind)
+
+    def encoded(self, body: bytes | Body, content_type: bytes) -> Encoded:
+        return Encoded(body, content_type, target=self._target, headers=self._fields)
+
+    def written(self, exchange: Exchange, incoming: Incoming) -> tuple[bytes, dict[str, object]]:
+        """The envelope, and the parts that mime:content sends beside it, by name."""
         security = self._security
         moment = Moment(self._now(), urandom(16), token_hex(8)) if security.wanted else None
         blocks = self._blocks(exchange, moment)
@@ -108,10 +111,22 @@ class SoapCodec(Codec):
             envelope = self._codec.encode(value, headers, blocks, moment.body_id if moment and security.signs else "")
         except Misfit as misfit:
             raise self._unmappable(misfit, exchange, incoming.value) from misfit
-        octets = security.sign(envelope, moment) if moment and security.signs else envelope.encode()
-        if incoming.attachments or loose:
-            return self._multipart(octets, incoming, loose)
-        return Encoded(octets, self._content_type.encode(), target=self._target, headers=self._fields)
+        return security.sign(envelope, moment) if moment and security.signs else envelope.encode(), loose
+
+    def beside(self, loose: dict[str, object]) -> tuple[dict[str, str], list[Part]]:
+        """For parts that mime:content names: the Content-IDs of attachments by the caller's, and parts made of strings."""
+        renamed: dict[str, str] = {}
+        early: list[Part] = []
+        for name, value in loose.items():
+            content_id = f"{name}={token_hex(8)}@sluicegate"  # WS-I Attachments Profile 1.0 §3.8
+            if type(value) is Attachment:
+                renamed[value.content_id] = content_id
+            elif type(value) is str:
+                fields = {"content-type": "text/plain; charset=utf-8", "content-id": f"<{content_id}>"}
+                early.append(Part(fields, value.encode()))
+            else:
+                raise Unmappable("a string or an attachment is expected", pointer=f"/{name}")
+        return renamed, early
 
     def _content(self, exchange: Exchange, incoming: Incoming) -> tuple[object, dict[str, object]]:
         value = incoming.value
@@ -148,24 +163,6 @@ class SoapCodec(Codec):
             return {}
         return {name: value.pop(name) for name in self._attached if name in value}
 
-    def _multipart(self, envelope: bytes, incoming: Incoming, loose: dict[str, object]) -> Encoded:
-        attached = as_attached(incoming.attachments)
-        for name, value in loose.items():
-            if type(value) is Attachment:
-                part = incoming.attachments[value.content_id]
-                attached = [entry for entry in attached if entry[0] != value.content_id]
-                attached.append(
-                    (f"{name}={token_hex(8)}@sluicegate", part.headers.get("content-type", ""), part.content)
-                )
-            elif type(value) is str:
-                attached.append((f"{name}={token_hex(8)}@sluicegate", "text/plain; charset=utf-8", value.encode()))
-            else:
-                raise Unmappable("a string or an attachment is expected", pointer=f"/{name}")
-        content_type, body = soap_message(
-            envelope, self._codec.operation.version, self._action, attached, loose=bool(loose)
-        )
-        return Encoded(body, content_type, target=self._target, headers=self._fields)
-
     def _unmappable(self, misfit: Misfit, exchange: Exchange, body: object) -> Unmappable:
         lines: tuple[Assignment, ...] | None = self._assignments
         if misfit.path and misfit.path[-1] == HEADERS and self._headers:
@@ -179,7 +176,7 @@ class SoapCodec(Codec):
     # --- back ----------------------------------------------------------------------------------------------
 
     def decode(self, exchange: Exchange, reply: Reply) -> Response:
-        return self._answers.read(exchange, reply)
+        return self.answers.read(exchange, reply)
 
     def _trust(self, exchange: Exchange, root: etree._Element) -> None:
         self._security.check(root, self._now)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from adapters.soap.codec.multipart import BadMultipart, Part, media_type, root_and_rest, split_parts
+from adapters.soap.codec.media_types import media_type
+from adapters.soap.codec.multipart import Part, root_and_rest, split_parts
+from adapters.soap.codec.parts_reader import BadMultipart
 from adapters.soap.codec.writing import Attachment
 from adapters.soap.mapping import WITHOUT_BODY
 from gateway.api.errors import RequestRefused
@@ -21,6 +23,7 @@ class Incoming:
 
     value: object
     attachments: dict[str, Part] = field(default_factory=dict)
+    referred: set[str] = field(default_factory=set)  # parts that are still to come
 
 
 def read_request(exchange: Exchange, body: bytes) -> Incoming:
@@ -44,6 +47,13 @@ def read_message(content_type: str, body: bytes) -> Incoming:
     raise RequestRefused(
         415, "soap.media-type", "Send application/json, or multipart/related with JSON as its first part."
     )
+
+
+def read_streamed(root: Part) -> Incoming:
+    """The first part of a message whose other parts are still on their way: every "cid:ID" has to be one of them."""
+    incoming = Incoming(_json(root.content))
+    incoming.value = _attached(incoming.value, None, incoming.referred)
+    return incoming
 
 
 def _json(body: bytes) -> object:
@@ -81,11 +91,16 @@ def _form(parts: list[Part]) -> Incoming:
     return Incoming(_attached(content, set(attachments)), attachments)
 
 
-def _attached(value: object, ids: set[str]) -> object:
+def _attached(value: object, ids: set[str] | None, found: set[str] | None = None) -> object:
+    """The value with Attachments for strings that name one of `ids`, or any; those are added to `found`."""
     if type(value) is str:
-        return Attachment(value[4:]) if value.startswith("cid:") and value[4:] in ids else value
+        if not value.startswith("cid:") or (ids is not None and value[4:] not in ids):
+            return value
+        if found is not None:
+            found.add(value[4:])
+        return Attachment(value[4:])
     if type(value) is list:
-        return [_attached(entry, ids) for entry in value]
+        return [_attached(entry, ids, found) for entry in value]
     if type(value) is dict:
-        return {key: _attached(entry, ids) for key, entry in value.items()}
+        return {key: _attached(entry, ids, found) for key, entry in value.items()}
     return value

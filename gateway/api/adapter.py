@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from gateway.api.config import Block
+from gateway.api.errors import BadReply
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Correlation, Headers, Response
 from gateway.api.policy import Complaint
@@ -32,6 +33,27 @@ class Reply:
     status: int
     headers: Headers
     body: bytes
+
+
+MAX_REPLY = 16 * 2**20  # octets of an answer that an adapter holds whole
+
+
+async def read_reply(response: Response) -> Reply:
+    """The whole of an answer that is arriving. Raises BadReply when it is longer than an adapter holds."""
+    body = response.body
+    if isinstance(body, bytes):
+        return Reply(response.status, response.headers, body)
+    pieces = []
+    size = 0
+    try:
+        while piece := await body.read():
+            size += len(piece)
+            if size > MAX_REPLY:
+                raise BadReply("the answer is longer than an adapter holds")
+            pieces.append(piece)
+    finally:
+        body.close()
+    return Reply(response.status, response.headers, b"".join(pieces))
 
 
 class Codec(ABC):
@@ -62,6 +84,9 @@ class Calls(Protocol):
 
 class CallAdapter(ABC):
     """For what a codec cannot be: bodies that stream, several calls, callers who do not speak JSON."""
+
+    presents: bool = False
+    """Whether refusals go through present()."""
 
     @abstractmethod
     async def call(self, exchange: Exchange, upstream: Calls) -> Response:

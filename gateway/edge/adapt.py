@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from gateway.api.adapter import CallAdapter, Codec, Encoded, Reply
-from gateway.api.errors import BadReply, ClientGone
+from gateway.api.adapter import CallAdapter, Codec, Encoded, Reply, read_reply
+from gateway.api.errors import ClientGone
 from gateway.api.exchange import Exchange, Proceed
-from gateway.api.messages import Body, Headers, Response
+from gateway.api.messages import Headers, Response
 from gateway.api.off_loop import off_loop
 from gateway.api.problem import PROBLEM_JSON
 from gateway.edge import faults
 from gateway.edge.forward import Forward
-
-MAX_REPLY = 16 * 2**20  # octets of an answer that an adapter holds whole
 
 
 class Adapt:
@@ -38,8 +36,7 @@ class Adapt:
         return await off_loop(partial(adapter.decode, exchange, reply))
 
     async def whole(self, exchange: Exchange, encoded: Encoded) -> Reply:
-        response = await self.streamed(exchange, encoded)
-        return Reply(response.status, response.headers, await read_whole(response.body))
+        return await read_reply(await self.streamed(exchange, encoded))
 
     async def streamed(self, exchange: Exchange, encoded: Encoded) -> Response:
         own = {name for name, _ in encoded.headers}  # a caller's own SOAPAction must not stand beside the adapter's
@@ -87,20 +84,3 @@ _OF_THE_BODY = frozenset(
         b"soapaction",  # SOAP 1.1 §6.1.1; servers that speak 1.2 look at it too
     )
 )
-
-
-async def read_whole(body: bytes | Body) -> bytes:
-    """All of an answer's body. Raises BadReply when it is longer than an adapter holds."""
-    if isinstance(body, bytes):
-        return body
-    pieces = []
-    size = 0
-    try:
-        while piece := await body.read():
-            size += len(piece)
-            if size > MAX_REPLY:
-                raise BadReply("the answer is longer than an adapter holds")
-            pieces.append(piece)
-    finally:
-        body.close()
-    return b"".join(pieces)

@@ -71,7 +71,7 @@ class RouteBuilder:
         steps, needs = self._steps(plan.policies, plan.name, upstream, self._safe(plan), self._ready(plan, upstream))
         require_all = plan.auth is not None and plan.auth[0] == "all"
         chain = fold(steps, self._terminal(plan, adapter), require_all=require_all)
-        if isinstance(adapter, CallAdapter):
+        if isinstance(adapter, CallAdapter) and adapter.presents:
             chain = replace(chain, handle=presented(adapter, chain.handle))
         preflights = any(self._specs.policies[one.policy].answers_preflights for one in plan.policies)
         return self._live(plan.name, chain, preflights=preflights), frozenset(needs)

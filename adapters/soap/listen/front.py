@@ -14,8 +14,10 @@ from adapters.soap.attachments import JSON, as_attached, json_message, lookup, s
 from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.envelope import HEADERS, Shared, body_elements
 from adapters.soap.codec.errors import Misfit
-from adapters.soap.codec.multipart import BadMultipart, Part, media_type, parameters, root_and_rest, split_parts
+from adapters.soap.codec.media_types import media_type, parameters
+from adapters.soap.codec.multipart import Part, root_and_rest, split_parts
 from adapters.soap.codec.parsing import NotXml, parse
+from adapters.soap.codec.parts_reader import BadMultipart
 from adapters.soap.config import Listen, SoapConfig
 from adapters.soap.listen.dispatch import Called, Dispatch
 from adapters.soap.listen.faults import MEDIA, code_for, fault_response, problem_detail
@@ -50,6 +52,8 @@ class Asked:
 
 class SoapFront(CallAdapter):
     """SOAP in front, a JSON API behind."""
+
+    presents = True
 
     def __init__(self, config: SoapConfig, listen: Listen, shared: Shared, read: Callable[[str], bytes]) -> None:
         self._config = config

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.soap import ADAPTER
+from adapters.soap.route import SoapRoute
 from gateway.api.adapter import AdapterScope, Codec, Encoded, Reply
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Headers, Response
@@ -32,8 +33,8 @@ def complaints(folder: Path = FOLDER, **config: Any) -> list[tuple[str, str]]:
 
 def built(folder: Path = FOLDER, **config: Any) -> Codec:
     made = ADAPTER.build(ADAPTER.config(**config), scope(folder))
-    assert isinstance(made, Codec), "this adapter is a codec"
-    return made
+    assert isinstance(made, SoapRoute), "it has no `listen`"
+    return made.codec
 
 
 def exchange_of(

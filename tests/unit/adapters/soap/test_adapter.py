@@ -437,7 +437,9 @@ def test_a_callers_own_soapaction_never_reaches_the_backend() -> None:
         def target(self, exchange: Exchange) -> bytes:
             return b"/"
 
-        async def call(self, exchange: Exchange, method: str, target: bytes, headers: Headers, body: bytes) -> Response:
+        async def call(
+            self, exchange: Exchange, method: str, target: bytes, headers: Headers, *rest: object
+        ) -> Response:
             seen.append(headers)
             return Response(202, Headers(), b"")
 

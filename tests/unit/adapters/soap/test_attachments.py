@@ -6,7 +6,9 @@ import base64
 
 import pytest
 
-from adapters.soap.codec.multipart import BadMultipart, join_parts, parameters, root_and_rest, split_parts
+from adapters.soap.codec.media_types import parameters
+from adapters.soap.codec.multipart import join_parts, root_and_rest, split_parts
+from adapters.soap.codec.parts_reader import BadMultipart
 
 from .calls import answered, built, envelope, exchange_of, json_of, refused, sent
 from .wsdls import FOLDER

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.soap import ADAPTER
+from adapters.soap.route import SoapRoute
 from gateway.api.adapter import AdapterScope
 from gateway.compile import Compiler
 
@@ -41,8 +42,9 @@ def test_imports_travel_with_the_plan_and_a_worker_builds_from_them(folder: Path
     plan = compiled.plan.routes["get-order"].adapter
     assert plan is not None
     assert set(plan.files) == {f"wsdl/{name}" for name in ("orders.wsdl", "types.xsd", "common.xsd", "chameleon.xsd")}
-    codec = ADAPTER.build(plan.config, AdapterScope("get-order", "orders", plan.files.__getitem__))
-    assert b">A-1<" in sent(codec, None, exchange_of("GET", "/", [], {"number": "A-1"})).body  # type: ignore[arg-type]
+    route = ADAPTER.build(plan.config, AdapterScope("get-order", "orders", plan.files.__getitem__))
+    assert isinstance(route, SoapRoute)
+    assert b">A-1<" in sent(route.codec, None, exchange_of("GET", "/", [], {"number": "A-1"})).body  # type: ignore[arg-type]
 
 
 def test_an_edited_import_changes_the_routes_fingerprint(folder: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from lxml import etree
 
 from adapters.soap import ADAPTER
-from adapters.soap.codec.multipart import join_parts, parameters, root_and_rest, split_parts
+from adapters.soap.codec.media_types import parameters
+from adapters.soap.codec.multipart import join_parts, root_and_rest, split_parts
 from adapters.soap.listen.front import SoapFront
 from gateway.api.adapter import Encoded, Reply
 from gateway.api.errors import Cause, UpstreamError
