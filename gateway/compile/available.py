@@ -48,7 +48,6 @@ _TABLE = (
 _STORES = {
     "idempotency": ("redis", "rediss"),
     "rate_limit": ("sqlite", "redis", "rediss"),
-    "breaker": ("sqlite", "redis", "rediss"),
 }
 
 # Words of the configuration's contract that an installation may lack.
