@@ -38,8 +38,10 @@ class Headers(list[Field]):
         self.append((name, value))
 
     def remove_all(self, name: bytes) -> None:
-        if any(field[0] == name for field in self):
-            self[:] = [field for field in self if field[0] != name]
+        for found in self:  # any() over a generator takes three times as long
+            if found[0] == name:
+                self[:] = [field for field in self if field[0] != name]
+                return
 
 
 class Body(ABC):

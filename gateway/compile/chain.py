@@ -119,18 +119,27 @@ def _layer(layer: Layer, proceed: Proceed) -> Proceed:
 
 
 def _gates(steps: tuple[tuple[Check, Wait | None], ...], proceed: Proceed) -> Proceed:
-    async def gated(exchange: Exchange) -> Response:
+    after = {wait: _gates(steps[place + 1 :], proceed) for place, (_, wait) in enumerate(steps) if wait is not None}
+
+    def gated(exchange: Exchange) -> Awaitable[Response]:  # no frame of its own while there is nothing to wait for
         for check, wait in steps:
             refusal = check(exchange)
             if refusal is not None:
                 if refusal is PENDING and wait is not None:
-                    refusal = await wait(exchange)
-                    if refusal is None:
-                        continue
-                return refusal
-        return await proceed(exchange)
+                    return _waited(exchange, wait, after[wait])
+                return _refused(refusal)
+        return proceed(exchange)
 
     return gated
+
+
+async def _waited(exchange: Exchange, wait: Wait, proceed: Proceed) -> Response:
+    refusal = await wait(exchange)
+    return await proceed(exchange) if refusal is None else refusal
+
+
+async def _refused(refusal: Response) -> Response:
+    return refusal
 
 
 def _shadowed(check: Check) -> Check:
