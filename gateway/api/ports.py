@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from gateway.api.consumers import Limits
+from gateway.api.orders import Revoke
 from gateway.api.standing import Standing
 
 if TYPE_CHECKING:
@@ -222,6 +223,10 @@ class Scope(Protocol):
 
         Only then `Exchange.before_send` need not be asked for.
         """
+        ...
+
+    def revocations(self) -> Sequence[Revoke]:
+        """What operators revoked so far, for state that is made later; some of it may be over."""
         ...
 
     def issuer(self, name: str) -> Any:

@@ -33,14 +33,14 @@ class CredentialOrders:
             return problem(422, "ops.bad-order", order)
         if order.issuer not in self._backend.plan().issuers:
             return problem(404, "ops.unknown-issuer", "The running configuration has no issuer of this name.")
+        recorded = await self._backend.remember(order)  # first: a worker that starts meanwhile must not miss it
         counts = [
             sum(answer for answer in answers if isinstance(answer, int))
             for answers in await self._backend.purge(order)
-            if isinstance(answers, list) and answers
+            if isinstance(answers, list)
         ]
-        if not counts:
-            return problem(404, "ops.issuer-unused", "No route takes tokens of this issuer, so none can be revoked.")
-        return Json({"workers": len(counts), "forgotten": sum(counts), "until": _moment(order.until)})
+        until = _moment(order.until)
+        return Json({"workers": len(counts), "forgotten": sum(counts), "until": until, "recorded": recorded})
 
     async def keys(self, request: Request) -> Response:
         """All keys, or those of `?consumer=NAME`: when each was used last, since the workers started."""

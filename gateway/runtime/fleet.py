@@ -15,11 +15,10 @@ from gateway.runtime.backoff import Backoff
 from gateway.runtime.control import WorkerFailedError
 from gateway.runtime.delta import difference, split
 from gateway.runtime.listeners import Listener
+from gateway.runtime.revocations import Revocations
 from gateway.runtime.worker_process import START_S, WorkerOptions, WorkerProcess
 
 T = TypeVar("T")
-
-MAX_STANDING = 10_000  # revocations; as many as a worker keeps of one issuer
 
 log = logging.getLogger("sluicegate.supervisor")
 
@@ -43,7 +42,7 @@ class Fleet:
         self._watches: set[asyncio.Future[object]] = set()
         self._retiring: set[asyncio.Future[object]] = set()
         self._secret = os.urandom(32)
-        self._standing: list[Revoke] = []  # orders that workers of tomorrow must know, too
+        self.revocations = Revocations()
         self.replaced = 0  # workers that ended unasked
 
     @property
@@ -92,9 +91,7 @@ class Fleet:
         return [answer for answer in answers if not isinstance(answer, BaseException)]
 
     async def order(self, request: object) -> list[object]:
-        """What the workers answer to DataPlane.purge(request). A revocation reaches later workers as well."""
-        if isinstance(request, Revoke):
-            self._standing = [*(one for one in self._standing if one.until > request.at), request][-MAX_STANDING:]
+        """What the workers answer to DataPlane.purge(request)."""
         return await self.ask_all(lambda worker: worker.purge(request))
 
     async def announce(self) -> None:
@@ -196,7 +193,7 @@ class Fleet:
 
     async def _catch_up(self, worker: WorkerProcess, known: list[Revoke]) -> list[Revoke]:
         """Tell a worker the standing orders that it does not know; returns those that it was told."""
-        standing = list(self._standing)
+        standing = self.revocations.standing()
         try:
             for order in standing:
                 if order not in known:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gateway.api.orders import Revoke
 from gateway.compile.finding import Finding
 from gateway.compile.plan import Plan
 from gateway.runtime.reload import Outcome
@@ -58,6 +59,10 @@ class OpsBackend(Protocol):
 
     async def dependencies(self) -> list[Mapping[str, bool]]:
         """What DataPlane.dependencies() gives, of every worker that answers."""
+        ...
+
+    async def remember(self, order: Revoke) -> bool:
+        """Tell workers that start later; returns whether the revocation also outlives a restart."""
         ...
 
     async def purge(self, request: object) -> list[object]:

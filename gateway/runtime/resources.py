@@ -10,9 +10,10 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from gateway.api.orders import Answered, Ordered
+from gateway.api.orders import Answered, Ordered, Revoke
 from gateway.api.ports import Dependency
 from gateway.runtime.fetch import HttpFetch
+from gateway.runtime.revocations import MAX_STANDING
 from gateway.stores.open import Stores
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.policy_metrics import PolicyMetrics
@@ -51,6 +52,7 @@ class Resources:
         # nobody configures any more goes with the last request that used it.
         self._states: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
         self._background: dict[str, asyncio.Task[Any]] = {}
+        self.revocations: list[Revoke] = []  # for state that is made later: a route may begin to trust an issuer
 
     def state(self, identity: Hashable, make: Callable[[], T]) -> T:
         """The object of this identity, made when nobody holds one. It must allow weak references."""
@@ -72,6 +74,10 @@ class Resources:
 
     def carry_out(self, order: object) -> list[Answered]:
         """What each part of the lasting state answers that the order concerns."""
+        if isinstance(order, Revoke):
+            self.revocations.append(order)
+            if len(self.revocations) > 2 * MAX_STANDING:
+                self.revocations = [one for one in self.revocations if one.until > order.at][-MAX_STANDING:]
         ordered = [state for state in list(self._states.values()) if isinstance(state, Ordered)]
         return [answer for state in ordered if (answer := state.carry_out(order)) is not None]
 

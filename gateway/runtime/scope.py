@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gateway.api.consumers import Limits
+from gateway.api.orders import Revoke
 from gateway.api.policy import Level
 from gateway.api.ports import Clock, Fetch, Gauge, Store, Tally
 from gateway.api.settings.document import Settings
@@ -98,6 +99,9 @@ class BuildScope:
 
     def state(self, identity: Hashable, make: Callable[[], T]) -> T:
         return self._resources.state((self.policy, identity), make)
+
+    def revocations(self) -> Sequence[Revoke]:
+        return self._resources.revocations
 
     def issuer(self, name: str) -> IssuerConfig:
         return self._world.issuers[name]

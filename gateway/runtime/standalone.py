@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from gateway.api.errors import UnfitStoreError
+from gateway.api.orders import Revoke
 from gateway.api.settings.listen import Listen
 from gateway.compile.finding import Finding
 from gateway.compile.plan import Plan
@@ -109,6 +110,9 @@ class Standalone:
 
     async def dependencies(self) -> list[Mapping[str, bool]]:
         return [self._live().plane.dependencies()]
+
+    async def remember(self, order: Revoke) -> bool:
+        return False  # it has no workers but this one, and no state that outlives it
 
     async def purge(self, request: object) -> list[object]:
         return [await self._live().plane.purge(request)]

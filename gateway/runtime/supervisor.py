@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway.api.orders import Revoke
 from gateway.api.settings.listen import Listen
 from gateway.compile.finding import Finding
 from gateway.compile.plan import Plan
@@ -23,6 +24,7 @@ from gateway.runtime.reload import Abandoned, CannotApplyError, Compile, Outcome
 from gateway.runtime.servers import CannotServeError, DataServer, choose, identity, make_server
 from gateway.runtime.watch import changes
 from gateway.runtime.worker_process import WorkerOptions
+from gateway.stores.open import state_folder
 
 log = logging.getLogger("sluicegate.supervisor")
 
@@ -110,6 +112,9 @@ class Supervisor:
     async def dependencies(self) -> list[Mapping[str, bool]]:
         return await self._fleet.ask_all(lambda worker: worker.dependencies())
 
+    async def remember(self, order: Revoke) -> bool:
+        return await self._fleet.revocations.add(order)
+
     async def purge(self, request: object) -> list[object]:
         return await self._fleet.order(request)
 
@@ -150,6 +155,7 @@ class Supervisor:
             listeners = self._bindings.bind_all(listens)
             known = identity(listens)
             if old is None:
+                self._fleet.revocations.open(state_folder(new.settings.state))
                 await self._fleet.begin(new, listeners)
             elif old.version != new.version or known != self._identity:
                 if known != self._identity:

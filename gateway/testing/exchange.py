@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from gateway.api.consumers import Consumer, Consumers, KeyEntry, Limits
 from gateway.api.exchange import Exchange, Principal
 from gateway.api.messages import Body, Headers, Request, Response
+from gateway.api.orders import Revoke
 from gateway.api.policy import Gate, Layer, Level
 from gateway.api.ports import Clock, Fetched, Gauge, Store, Tally
 from gateway.api.settings.upstream import UpstreamConfig
@@ -186,6 +187,9 @@ class FakeScope:
         if found is None:
             found = self.states[identity] = make()
         return found
+
+    def revocations(self) -> Sequence[Revoke]:
+        return ()
 
     def issuer(self, name: str) -> Any:
         return self.issuers[name]

@@ -80,7 +80,7 @@ class TrustedIssuer:
         # what was verified holds for exactly this configuration; anything changed, everything is verified anew
         remembered = scope.state(("remembered", name, config), Remembered)
         limits = scope.tier(config.tier) if config.tier else NO_LIMITS
-        revoked = scope.state(("revoked", name), lambda: Revoked(name))
+        revoked = scope.state(("revoked", name), lambda: Revoked(name, scope.revocations()))
         introspector = _introspector(name, config, scope)
         return scope.state(
             ("issuer", name, config, limits),

@@ -5,6 +5,7 @@ A remembered token is forgotten when it is revoked, so that looking at one costs
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from weakref import WeakSet
 
 from gateway.api.orders import Revoke
@@ -17,11 +18,14 @@ CAPACITY = 10_000  # orders an issuer; those nearest to their end go first
 class Revoked:
     """Implements gateway.api.orders.Ordered for `Revoke`."""
 
-    def __init__(self, issuer: str) -> None:
+    def __init__(self, issuer: str, standing: Iterable[Revoke] = ()) -> None:
+        """`standing` is what was revoked before."""
         self._issuer = issuer
         self._jtis: dict[str, float] = {}  # jti -> Unix seconds until which it counts
         self._subjects: dict[str, tuple[float, float]] = {}  # subject -> (revoked at, until)
         self._remembered: WeakSet[Remembered] = WeakSet()
+        for order in standing:
+            self.carry_out(order)
 
     def watch(self, remembered: Remembered) -> None:
         """Revoked tokens shall be forgotten there."""
@@ -31,7 +35,8 @@ class Revoked:
         """How many remembered tokens were forgotten; None when the order is not for this issuer's tokens."""
         if not isinstance(order, Revoke) or order.issuer != self._issuer:
             return None
-        self._make_room(order.at)
+        if len(self._jtis) >= CAPACITY or len(self._subjects) >= CAPACITY:
+            self._make_room(order.at)
         if order.jti is not None:
             self._jtis[order.jti] = max(order.until, self._jtis.get(order.jti, 0.0))
         if order.subject is not None:

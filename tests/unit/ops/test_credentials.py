@@ -24,11 +24,16 @@ KEY, OLD = b"k" * 32, b"o" * 32
 class Orders(Backend):
     answers: list[object] = field(default_factory=list)
     orders: list[object] = field(default_factory=list)
+    records: bool = True
 
     def plan(self) -> Plan:
         acme = ConsumerPlan(Consumer("acme"), (), ((KEY, "k1", None), (OLD, "k0", 1_800_000_000.0)), ())
         issuers = {"partners": IssuerConfig(issuer="https://idp.example", audience=("orders",))}
         return Plan("v1", Settings(version=1, ops=self.ops), {}, {}, issuers, {"acme": acme}, ())
+
+    async def remember(self, order: Revoke) -> bool:
+        self.orders.append(order)
+        return self.records
 
     async def purge(self, request: object) -> list[object]:
         self.orders.append(request)
@@ -50,8 +55,9 @@ def test_a_revocation_is_an_order_to_all_workers() -> None:
     status, said = call(
         backend, "POST", "/tokens/revoke", b'{"issuer": "partners", "subject": "eve", "lifetime": "2h"}'
     )
-    assert (status, said["workers"], said["forgotten"]) == (200, 2, 3)
-    (order,) = backend.orders
+    assert (status, said["workers"], said["forgotten"], said["recorded"]) == (200, 3, 3, True)
+    order, told = backend.orders
+    assert order == told, "first remembered for those that start later, then told"
     assert isinstance(order, Revoke)
     assert (order.issuer, order.jti, order.subject) == ("partners", None, "eve")
     assert order.until - order.at == 7200
@@ -84,8 +90,12 @@ def test_an_order_that_cannot_be_read_is_refused(body: bytes) -> None:
 def test_an_issuer_that_nobody_trusts_is_said() -> None:
     status, said = call(Orders(), "POST", "/tokens/revoke", b'{"issuer": "nobody", "jti": "a"}')
     assert (status, said["code"]) == (404, "ops.unknown-issuer")
-    status, said = call(Orders(answers=[[]]), "POST", "/tokens/revoke", b'{"issuer": "partners", "jti": "a"}')
-    assert (status, said["code"]) == (404, "ops.issuer-unused")
+
+
+def test_a_revocation_that_a_restart_forgets_says_so() -> None:
+    backend = Orders(answers=[[]], records=False)
+    status, said = call(backend, "POST", "/tokens/revoke", b'{"issuer": "partners", "jti": "a"}')
+    assert (status, said["workers"], said["forgotten"], said["recorded"]) == (200, 1, 0, False)
 
 
 def test_the_newest_use_of_all_workers_is_shown() -> None:

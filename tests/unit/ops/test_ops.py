@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api.config import Secret
+from gateway.api.orders import Revoke
 from gateway.api.settings.document import Ops, Settings
 from gateway.compile.finding import Finding
 from gateway.compile.plan import Plan
@@ -66,6 +67,9 @@ class Backend:
 
     async def dependencies(self) -> list[Mapping[str, bool]]:
         return list(self.dependent)
+
+    async def remember(self, order: Revoke) -> bool:
+        return True
 
     async def purge(self, request: object) -> list[object]:
         return []
