@@ -71,6 +71,13 @@ class Circuit:
         self.open_until = until
         self._breaker.open()
 
+    def stay_open(self, until: float) -> None:
+        """Open, or open for longer: others say so."""
+        if self.state == pybreaker.STATE_OPEN:
+            self.open_until = max(self.open_until, until)
+        else:
+            self.open(until)
+
     def close(self) -> None:
         self._breaker.close()
 

@@ -34,4 +34,4 @@ class BreakerConfig(PolicyBlock):
     count: Annotated[tuple[Word, ...], Field(min_length=1)] = ("connect", "reset", "timeout", "5xx")
     """What is a failure: connect, reset, timeout, 5xx, or single statuses from 500 on."""
     store: str | None = None
-    """Where workers and machines tell each other that it opened, by name or URL; memory is not shared."""
+    """Where machines tell each other that it opened, by name or URL; workers of one machine do so without."""

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from gateway.api.errors import BadReply, Cause, UpstreamError
 from gateway.api.rolling import RollingCount
 
+GRACE_S = 5.0
 GOOD_HEAD_S = 1.0  # a probe whose answer still streams after this has succeeded: event streams end after hours
+
+
+def grace(open_s: float) -> float:
+    """How much longer others stay open than the one that probes: its probes take time, or it gets no call to try."""
+    return min(GRACE_S, open_s / 2)
 
 
 @dataclass(frozen=True, slots=True)

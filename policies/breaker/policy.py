@@ -15,6 +15,7 @@ from gateway.api.problem import problem
 from policies.breaker.circuit import Circuit
 from policies.breaker.config import BreakerConfig
 from policies.breaker.core import Counted, Figures, Probe
+from policies.breaker.peers import News, Peers
 from policies.breaker.shared import Board
 
 log = logging.getLogger("sluicegate.breaker")
@@ -28,9 +29,13 @@ class Breaker(Circuit):
     def __init__(self, config: BreakerConfig, scope: Scope, owner: str) -> None:
         super().__init__(config.window)
         store = scope.store(config.store)
-        # alone in memory there is nobody to tell
         parts = (owner, scope.name, "shadow") if scope.shadow else (owner, scope.name)
-        self.board = None if isinstance(store, LocalStore) else Board(self, store.within(*parts), scope.clock)
+        self.board: Board | None = None
+        self.peers: Peers | None = None
+        if isinstance(store, LocalStore):
+            self.peers = Peers(self, parts, scope.spread, scope.clock)
+        else:
+            self.board = Board(self, store.within(*parts), scope.clock)
         self._owner = owner
         self._shadow = scope.shadow
         self._gauge = None if scope.shadow else scope.gauge("breaker_state", scope.upstream)
@@ -43,11 +48,19 @@ class Breaker(Circuit):
         super().changed(old, new)
         if self.board is not None:
             self.board.changed(new)
+        if self.peers is not None:
+            self.peers.changed(new)
         self._counts[new].value += 1
         if self._gauge is not None:
             self._gauge.value = VALUES[new]
         level = logging.WARNING if new == "open" else logging.INFO
         log.log(level, "breaker of %s%s: %s, was %s", self._owner, " (shadow)" if self._shadow else "", new, old)
+
+    def carry_out(self, order: object) -> int | None:
+        """What another worker says (gateway.api.orders.Ordered)."""
+        if self.peers is not None and isinstance(order, News):
+            self.peers.hear(order)
+        return None
 
 
 def build(config: BreakerConfig, scope: Scope) -> Built | Sequence[Built]:

@@ -15,11 +15,11 @@ from weakref import ref
 from gateway.api.errors import StoreError
 from gateway.api.ports import Clock, Store
 from policies.breaker.circuit import Circuit
+from policies.breaker.core import grace
 
 log = logging.getLogger("sluicegate.breaker")
 
 POLL_S = 0.5
-GRACE_S = 5.0  # a record outlives `open` by this: the time that the owner's probes may take
 KEY = "state"
 CLOSED = b"closed"
 
@@ -69,7 +69,8 @@ class Board:
         if state == "closed":
             await self._store.put(KEY, CLOSED, 4 * POLL_S)
             return
-        left_s = max(0.0, circuit.open_until - self._clock()) + GRACE_S
+        left_s = max(POLL_S, circuit.open_until - self._clock())
+        left_s += grace(left_s)
         holder = await self._store.claim(KEY, self._me, left_s)
         if holder in (self._me, CLOSED):
             await self._store.put(KEY, self._me, left_s)
@@ -84,8 +85,4 @@ class Board:
             self._follows = False
             return
         self._follows = True
-        until = self._clock() + 3 * POLL_S
-        if circuit.closed:
-            circuit.open(until)
-        else:
-            circuit.open_until = max(circuit.open_until, until)
+        circuit.stay_open(self._clock() + 3 * POLL_S)

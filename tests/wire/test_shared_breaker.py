@@ -1,4 +1,4 @@
-"""A breaker that workers share through a store: who opens it opens it everywhere, one sends probes, all close."""
+"""A breaker that workers share, by themselves or through a store: who opens it opens it everywhere, one sends probes, all close."""
 
 from __future__ import annotations
 
@@ -54,19 +54,28 @@ def plan(folder: Path, upstream: str, store: str) -> Plan:
     )
 
 
-@pytest.mark.parametrize("kind", ["redis", "sqlite"])
+def connected(planes: tuple[WorkerPlane, WorkerPlane], running: list[asyncio.Future[object]]) -> None:
+    """What the supervisor does for workers: what one spreads the other carries out."""
+    for plane, other in zip(planes, reversed(planes), strict=True):
+        plane.spread_by(lambda order, other=other: running.append(asyncio.ensure_future(other.purge(order))))
+
+
+@pytest.mark.parametrize("kind", ["redis", "sqlite", "memory"])
 def test_workers_share_it(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
     if kind == "redis":
         server: RedisServer = request.getfixturevalue("redis_server")
         store = server.url
     else:
-        store = f"sqlite://{tmp_path}/shared.db"
+        store = {"sqlite": f"sqlite://{tmp_path}/shared.db", "memory": "memory"}[kind]
     flaky = Flaky()
+    running: list[asyncio.Future[object]] = []
 
     async def play() -> None:
         async with asyncio.timeout(3 * PATIENCE_S), ScriptedUpstream(*[flaky] * 20_000) as upstream:
             compiled = plan(tmp_path, upstream.url, store)
-            one, other = (Gateway(compiled, WorkerPlane(_specs()), server="uvicorn") for _ in range(2))
+            planes = WorkerPlane(_specs()), WorkerPlane(_specs())
+            connected(planes, running)
+            one, other = (Gateway(compiled, plane, server="uvicorn") for plane in planes)
             async with one, other:
                 assert await status_of(other) == 200
                 flaky.broken = True

@@ -131,7 +131,7 @@ def test_a_call_never_touches_the_store(workers, store):
     assert store.operations == 0
 
 
-def test_in_memory_nobody_is_told():
+def test_in_memory_there_is_nothing_to_poll():
     scope = FakeScope(policy="breaker", level=Level.UPSTREAM)
     POLICY.build(BreakerConfig(), scope)
     assert scope.spawned == {}
