@@ -79,7 +79,14 @@ class ClientGone(GatewayFault):
 
 
 class StoreError(Exception):
-    """A store did not do what it was asked; what the policy does then is its `on_store_error`."""
+    """A store did not do what it was asked; what the policy does then is its `on_store_error`.
+
+    `asked=False` is a guarantee: it was not done, and will not be. Else only the reply may have been lost.
+    """
+
+    def __init__(self, detail: str, *, asked: bool = True) -> None:
+        super().__init__(detail)
+        self.asked = asked
 
 
 class UnfitStoreError(Exception):

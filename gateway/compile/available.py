@@ -46,7 +46,6 @@ _TABLE = (
 
 # Kinds of stores that a policy cannot use yet, whether it names one or takes the default.
 _STORES = {
-    "idempotency": ("redis", "rediss"),
     "rate_limit": ("sqlite", "redis", "rediss"),
 }
 

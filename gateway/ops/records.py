@@ -98,7 +98,7 @@ async def release(place: Place, who: str, why: str) -> None:
 
 @asynccontextmanager
 async def _store(place: Place) -> AsyncIterator[Store]:
-    backend = open_store(place.url, SystemClock())
+    backend = open_store(place.url, SystemClock(), lasting=True)
     try:
         yield scoped(backend, POLICY).within(place.namespace)
     finally:

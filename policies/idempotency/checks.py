@@ -45,5 +45,22 @@ def check(config: IdempotencyConfig, context: CheckContext) -> Iterator[Complain
             yield Complaint(
                 (), "nobody is authenticated here, so all callers share their keys; write `scope`", "warning"
             )
-    if config.store is not None and config.store.startswith("memory"):
-        yield Complaint(("store",), "a restart forgets every key: calls may be executed twice", "warning")
+    url, where = _store(config, context), ("store",) if config.store else ()
+    if url.startswith("memory"):
+        yield Complaint(where, "a restart forgets every key: calls may be executed twice", "warning")
+    if url.startswith("redis") and "acks=" not in url:
+        yield Complaint(
+            where,
+            "when Redis fails over to a replica, the last moments may be lost and calls executed twice; add `acks=N` to its URL, "
+            "with as many replicas as there are (acks=0 where there are none), and set `appendfsync always`",
+            "warning",
+        )
+
+
+def _store(config: IdempotencyConfig, context: CheckContext) -> str:
+    """The URL of the store; "" when SQLite in the state folder is meant."""
+    if context.settings is None:
+        return config.store or ""
+    named: str = config.store or context.settings.store or ""
+    url: str = context.settings.stores.get(named, named)
+    return url

@@ -123,8 +123,9 @@ class IdempotencyLayer(_Base):
             self._claiming += 1
             try:
                 found = await self._ledger.store.run(claim)
-            except StoreError:
-                owner.withdraw()  # the reply may be lost, not the claim
+            except StoreError as problem:
+                if problem.asked:
+                    owner.withdraw()  # the reply may be lost, not the claim
                 self._count("store-unavailable")
                 return await proceed(exchange) if self._ledger.allows else answers.unavailable(exchange)
             except BaseException:
@@ -254,8 +255,9 @@ class ShadowLayer(_Base):
         owner = Owner(self._ledger, claim, self._now(), exchange)
         try:
             found = await self._ledger.store.run(claim)
-        except StoreError:
-            owner.withdraw()
+        except StoreError as problem:
+            if problem.asked:
+                owner.withdraw()
             return await self._pass(exchange, proceed, "store-unavailable")
         if found is not None:
             return await self._pass(exchange, proceed, _report(found, claim))

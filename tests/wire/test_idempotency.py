@@ -55,8 +55,16 @@ def test_a_retry_gets_the_first_answer(keyed: Perform) -> None:
     keyed(scene, answering(CREATED))
 
 
+@pytest.fixture(params=["sqlite", "redis", "memory"])
+def store(request: pytest.FixtureRequest) -> str:
+    if request.param == "redis":
+        server = request.getfixturevalue("redis_server")
+        return f"{server.url}?timeout=5s"
+    return "sqlite?sync=normal" if request.param == "sqlite" else "memory"
+
+
 @pytest.mark.parametrize("in_flight", ["reject", "wait"])
-def test_callers_that_race_execute_once(keyed: Perform, in_flight: str) -> None:
+def test_callers_that_race_execute_once(keyed: Perform, store: str, in_flight: str) -> None:
     async def scene(stage: Stage) -> None:
         answers = await asyncio.gather(*(stage.ask(post(KEY)) for _ in range(200)))
         assert len(stage.upstream.requests) == 1
@@ -66,7 +74,7 @@ def test_callers_that_race_execute_once(keyed: Perform, in_flight: str) -> None:
         assert set(refused) <= {"idempotency.in-flight"}
         assert in_flight == "reject" or not refused
 
-    keyed(scene, answering(CREATED), in_flight=in_flight)
+    keyed(scene, answering(CREATED), in_flight=in_flight, store=store)
 
 
 def test_a_call_runs_on_when_its_caller_leaves(keyed: Perform) -> None:

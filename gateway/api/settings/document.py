@@ -20,7 +20,10 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def _store_url(url: str) -> str:
-    if url in ("memory", "sqlite") or urlsplit(url).scheme in STORE_SCHEMES[1:]:
+    if (
+        url in ("memory", "sqlite", "sqlite?sync=full", "sqlite?sync=normal")
+        or urlsplit(url).scheme in STORE_SCHEMES[1:]
+    ):
         return url
     raise ValueError(f"not a store; write one of {', '.join(STORE_SCHEMES)} (all but memory as URLs)")
 

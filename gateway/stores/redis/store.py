@@ -105,7 +105,7 @@ class RedisStore:
         """For the first that use it. Raises StoreError."""
         await self._server.settled()
         if self._server.link is None:
-            raise StoreError(f"away: {self._standing.reason}")
+            raise StoreError(f"away: {self._standing.reason}", asked=False)
         return self._server.link
 
     def _octets(self, reply: object) -> bytes | None:
