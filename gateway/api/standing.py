@@ -34,10 +34,11 @@ class Durability:
 class Standing:
     """Changed by the store alone. A store of one's own memory or file always answers, and is one's own."""
 
-    __slots__ = ("_followers", "available", "durability", "processes", "reason", "switches")
+    __slots__ = ("_followers", "available", "durability", "own", "processes", "reason", "switches")
 
-    def __init__(self, *, available: bool = True, processes: int = 1) -> None:
+    def __init__(self, *, available: bool = True, processes: int = 1, own: bool = True) -> None:
         self.available = available
+        self.own = own  # only processes of this machine use it
         self.processes = (
             processes  # alive and using the store, this one included; the last that was known while it is away
         )

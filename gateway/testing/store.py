@@ -24,7 +24,7 @@ class RemoteStore:
 
     def __init__(self, clock: Clock) -> None:
         self._memory = MemoryStore(clock.monotonic)
-        self.standing = Standing()
+        self.standing = Standing(own=False)
         self.operations = 0
 
     @property

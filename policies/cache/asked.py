@@ -16,7 +16,7 @@ _NOTHING: Directives = {}
 class Asked:
     """`owner` is "" for a request without credentials: it may have what is for everybody."""
 
-    __slots__ = ("authorization", "conditional", "directives", "key", "method", "owner", "public_key")
+    __slots__ = ("authorization", "conditional", "directives", "epoch", "key", "method", "owner", "public_key")
 
     def __init__(self, method: str, key: Key) -> None:
         self.method = method
@@ -25,6 +25,7 @@ class Asked:
         self.owner = ""
         self.directives = _NOTHING
         self.conditional = False
+        self.epoch: bytes | None = None  # of its URL in a shared store; None: nobody looked
         self.authorization = False  # the field is there, and the gateway itself did not settle who its sender is
 
 

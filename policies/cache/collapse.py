@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from enum import Enum
 
 from gateway.api.errors import UpstreamError
@@ -25,19 +26,20 @@ class Verdict(Enum):
 class Flight:
     """A call under way, and who waits for it."""
 
-    __slots__ = ("_flights", "_key", "_waiters", "ended")
+    __slots__ = ("_flights", "_waiters", "ended", "key", "on_end")
 
     def __init__(self, flights: Flights, key: Key) -> None:
         self._flights = flights
-        self._key = key
-        self._waiters: list[asyncio.Future[Verdict]] = []
+        self.key = key
+        self._waiters: dict[asyncio.Future[Verdict], None] = {}  # in the order in which they came
         self.ended = False
+        self.on_end: Callable[[bool], object] | None = None  # told once, and whether nobody shall wait for a while
 
     async def wait(self, exchange: Exchange) -> Verdict:
         """Until the call's answer is stored, or it ends otherwise. Raises UpstreamError as the call did."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Verdict] = loop.create_future()
-        self._waiters.append(waiter)
+        self._waiters[waiter] = None
 
         def end(fault: Exception) -> None:
             if not waiter.done():
@@ -54,8 +56,7 @@ class Flight:
             raise
         finally:
             timer.cancel()
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+            self._waiters.pop(waiter, None)
 
     def land(self) -> None:
         """The answer is stored."""
@@ -64,8 +65,8 @@ class Flight:
     def scatter(self, now: float) -> None:
         """The answer may not be stored: nobody waits for this key for a while."""
         if not self.ended:
-            self._flights.mark(self._key, now + MARKER_S)
-            self._end(Verdict.FORWARD)
+            self._flights.mark(self.key, now + MARKER_S)
+            self._end(Verdict.FORWARD, marked=True)
 
     def disappoint(self) -> None:
         """The upstream answered with an error that is not passed on."""
@@ -93,15 +94,17 @@ class Flight:
                 return
         self._leave()
 
-    def _end(self, verdict: Verdict) -> None:
+    def _end(self, verdict: Verdict, *, marked: bool = False) -> None:
         if not self.ended:
-            self._leave()
+            self._leave(marked=marked)
             for waiter in self._waiters:
                 _settle(waiter, verdict)
 
-    def _leave(self) -> None:
+    def _leave(self, *, marked: bool = False) -> None:
         self.ended = True
-        self._flights.under_way.pop(self._key, None)
+        self._flights.under_way.pop(self.key, None)
+        if self.on_end is not None:
+            self.on_end(marked)
 
 
 class Flights:

@@ -47,6 +47,9 @@ class CacheConfig(PolicyBlock):
     """Memory for stored answers on the machine, of all routes together; the largest figure of any route counts."""
     tags_header: FieldName = "Cache-Tag"
     """The answer's field with tags to purge by, separated by commas or blanks."""
+    store: str | None = None
+    """Where answers are kept beside each worker's memory: a name from `stores:` or a URL. Redis: shared by all who name it; SQLite: there
+    again after a restart. The default is `store`, where that is Redis, else memory alone."""
     request_directives: Literal["obey", "ignore"] = "obey"
     """Whether a caller's Cache-Control and Pragma count; ignore: callers cannot make the upstream work."""
     cdn_cache_control: bool = False

@@ -69,7 +69,7 @@ class Origin:
     """The upstream of one route, as its cache sees it."""
 
     def __init__(self, config: CacheConfig, scope: Scope, shelf: Shelf, serving: Serving) -> None:
-        self._rules = rules_of(config)
+        self.rules = rules_of(config)
         self._max_body = config.max_body
         self._shelf = shelf
         self._serving = serving
@@ -130,7 +130,7 @@ class Origin:
     ) -> Response:
         """Store the answer if it may be, at once or while it streams by."""
         headers, body = response.headers, response.body
-        terms = terms_of(headers, forwarded.wall, self._rules)
+        terms = terms_of(headers, forwarded.wall, self.rules)
         reason = self._why_not(asked, response, terms)
         if reason:
             if flight is not None:
@@ -213,7 +213,7 @@ class Origin:
 
     def _update(self, asked: Asked, stale: Stored, news: Headers, forwarded: Forwarded) -> tuple[Stored, bool]:
         """RFC 9111 §3.2: what is stored with newer fields, and whether it may still be stored."""
-        fresh = freshened(stale, news, self._rules, now=forwarded.at, wall=forwarded.wall, delay_s=forwarded.delay_s)
+        fresh = freshened(stale, news, self.rules, now=forwarded.at, wall=forwarded.wall, delay_s=forwarded.delay_s)
         if b"no-store" in asked.directives:  # §5.2.1.5: nothing of the answer to this request
             return fresh, False
         if self._forbidden(asked, fresh.status, fresh.headers, fresh.terms):
@@ -236,7 +236,7 @@ class Origin:
             status=status,
             headers=headers,
             terms=terms,
-            rules=self._rules,
+            rules=self.rules,
         )
 
     def _keep(
@@ -249,7 +249,7 @@ class Origin:
             body,
             forwarded.headers,
             terms,
-            self._rules,
+            self.rules,
             now=forwarded.at,
             wall=forwarded.wall,
             delay_s=forwarded.delay_s,

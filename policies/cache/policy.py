@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.api.errors import UpstreamError
+from gateway.api.errors import StoreError, UpstreamError
 from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Headers, Response
+from gateway.api.pause import pause
 from gateway.api.policy import CheckContext, Complaint, Layer
-from gateway.api.ports import Scope
+from gateway.api.ports import LocalStore, Scope
 from gateway.api.problem import problem
 from policies.cache.asked import Asked, Reader
 from policies.cache.collapse import Flight, Flights, Verdict
@@ -17,9 +18,14 @@ from policies.cache.core import Action, Stored, decide, serves_on_error
 from policies.cache.keys import same_origin
 from policies.cache.origin import Forwarded, Origin
 from policies.cache.serving import Serving
+from policies.cache.shared import MARKER, SharedStore
 from policies.cache.shelf import Shelf
 from policies.cache.store import MemoryStore
 
+_SERVE = Action.SERVE
+_LATE = "The upstream did not answer in time; the same question of another caller was waited for."
+LEASE_LOOK_S = 0.02  # between two looks for the answer that another process asks for
+LEASE_GRACE_S = 1.0  # a lease outlives its call's deadline by so much: a process that died holds nobody for longer
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))  # RFC 9110 §9.2.1
 
 
@@ -39,18 +45,33 @@ def check(config: CacheConfig, context: CheckContext) -> Iterator[Complaint]:
         )
 
 
+def _shared(config: CacheConfig, scope: Scope, memory: MemoryStore) -> SharedStore | None:
+    """What is kept beside memory: nothing, unless a store is named or the default is one that processes share."""
+    store = scope.store(config.store)
+    if isinstance(store, LocalStore):
+        return None
+    shared = scope.state(
+        ("shared", config.store, scope.shadow),
+        lambda: SharedStore(store, memory, scope.clock, scope.tally("unkept")),
+    )
+    scope.spawn(f"cache purges {config.store or ''} {scope.shadow}", shared.follow)
+    return shared
+
+
 class CacheLayer(Layer):
     def __init__(self, config: CacheConfig, scope: Scope) -> None:
         self.store = scope.state(("store", scope.shadow), MemoryStore)
         self.store.bound(self, max(1, config.max_size // max(1, scope.workers)))
         self.flights = scope.state(("flights", scope.shadow), Flights)
         self._reader = Reader(config, scope.route)
-        self._shelf = Shelf(self.store, scope.spread, apart=config.shared == "by_consumer")
+        self.shared = _shared(config, scope, self.store)
+        self._shelf = Shelf(self.store, self.shared, scope.spread, apart=config.shared == "by_consumer")
         self._serving = Serving(scope)
         self._origin = Origin(config, scope, self._shelf, self._serving)
         self._monotonic = scope.clock.monotonic
         self._time = scope.clock.time
         self._shadow = scope.shadow
+        self._quick = not scope.shadow and (self.shared is None or self.shared.trusted)  # memory alone may answer
         self._collapse = config.collapse and not scope.shadow
         self._hits = scope.tally("hit")
         self._misses = scope.tally("miss")
@@ -62,7 +83,7 @@ class CacheLayer(Layer):
         method = request.method
         if method not in ("GET", "HEAD"):
             return await self._other(exchange, proceed)
-        if request.body is None and not self._shadow:
+        if request.body is None and self._quick:
             key = self._reader.plain(exchange)
             if key is not None:
                 now = self._monotonic()
@@ -75,6 +96,17 @@ class CacheLayer(Layer):
         if asked is None:
             return await self._pass(exchange, proceed, "bypass")
         found, elsewhere = self._shelf.find(asked, request.headers)
+        if self.shared is not None and not (
+            self.shared.trusted
+            and found is not None
+            and decide(found, asked.directives, self._monotonic())[0] is _SERVE
+        ):
+            try:
+                await self.shared.refresh(asked, self._origin.rules)
+            except StoreError:
+                if not self.shared.trusted:  # what memory holds may have been forgotten by all others
+                    return await self._pass(exchange, proceed, "bypass; detail=store")
+            found, elsewhere = self._shelf.find(asked, request.headers)
         if self._shadow:
             return await self._in_shadow(exchange, proceed, asked, found)
         if found is None:
@@ -109,6 +141,10 @@ class CacheLayer(Layer):
         flight = flights.under_way.get(key)
         if flight is None:
             flight = flights.begin(key)
+            if self.shared is not None and not self.shared.trusted:
+                answer = await self._lead(exchange, asked, why, flight)
+                if answer is not None:
+                    return answer
         else:
             self._collapsed.value += 1
             answer = await self._wait(exchange, proceed, asked, stale, why, flight)
@@ -119,6 +155,37 @@ class CacheLayer(Layer):
         except UpstreamError as fault:
             flight.fail(fault)
             raise
+        except BaseException:
+            flight.pass_on()
+            raise
+
+    async def _lead(self, exchange: Exchange, asked: Asked, why: str, flight: Flight) -> Response | None:
+        """What the call of another process brought; None: make it, with the lease of it where there is one to have."""
+        shared, key = self.shared, flight.key
+        assert shared is not None, "alone, every flight is led here"
+        try:
+            while True:
+                ttl_s = max(1.0, exchange.deadline - self._monotonic()) + LEASE_GRACE_S
+                holder = await shared.claim(key, ttl_s)
+                if holder is None:
+                    flight.on_end = lambda marked: shared.release(key, marked=marked)
+                    return None
+                if holder == MARKER:
+                    flight.scatter(self._monotonic())
+                    return None
+                if self._monotonic() >= exchange.deadline:
+                    flight.pass_on()
+                    return problem(exchange, 504, "cache.collapse-timeout", _LATE)
+                await pause(exchange, LEASE_LOOK_S)
+                await shared.refresh(asked, self._origin.rules)
+                found, _ = self._shelf.find(asked, exchange.request.headers)
+                now = self._monotonic()
+                if found is not None and decide(found, asked.directives, now)[0] is _SERVE:
+                    self._collapsed.value += 1
+                    flight.land()
+                    return self._serving.hit(exchange, asked, found, now, collapsed=why)
+        except StoreError:
+            return None  # each process for itself
         except BaseException:
             flight.pass_on()
             raise
@@ -139,8 +206,7 @@ class CacheLayer(Layer):
         if verdict is Verdict.ERROR and stale is not None and serves_on_error(stale, asked.directives, now):
             return self._serving.despite(exchange, asked, stale, None)
         if verdict is Verdict.LATE:
-            detail = "The upstream did not answer in time; the same question of another caller was waited for."
-            return problem(exchange, 504, "cache.collapse-timeout", detail)
+            return problem(exchange, 504, "cache.collapse-timeout", _LATE)
         found, _ = self._shelf.find(asked, exchange.request.headers)
         if found is not None and decide(found, asked.directives, now)[0] is Action.SERVE:
             return self._serving.hit(exchange, asked, found, now, collapsed=why)

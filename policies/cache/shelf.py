@@ -9,14 +9,18 @@ from gateway.api.orders import Purge
 from policies.cache.asked import Asked
 from policies.cache.core import Stored
 from policies.cache.selection import ANY
+from policies.cache.shared import SharedStore
 from policies.cache.store import MOST_USES, Key, MemoryStore
 
 
 class Shelf:
     """`apart`: not even what is marked public is shared among callers with credentials."""
 
-    def __init__(self, store: MemoryStore, spread: Callable[[object], None], *, apart: bool) -> None:
+    def __init__(
+        self, store: MemoryStore, shared: SharedStore | None, spread: Callable[[object], None], *, apart: bool
+    ) -> None:
         self.store = store
+        self.shared = shared
         self._spread = spread
         self._pages = store.pages
         self._apart = apart
@@ -61,15 +65,23 @@ class Shelf:
             return False
         if replaced is not None and self._key(asked, replaced) != self._key(asked, stored):
             self.forget(asked, replaced)  # it was for everybody and is no more, or the other way round
-        return self.store.put(self._key(asked, stored), stored, replaced)
+        key = self._key(asked, stored)
+        kept = self.store.put(key, stored, replaced)
+        if kept and self.shared is not None:
+            self.shared.save(asked, key, stored)
+        return kept
 
     def forget(self, asked: Asked, stored: Stored) -> None:
         self.store.drop(asked.key, stored)
         self.store.drop(asked.public_key, stored)
+        if self.shared is not None:
+            self.shared.invalidate(asked.key[0])  # more than is needed, and rare
 
     def invalidate(self, url: str) -> None:
         """Forget what is stored of a URL, here and in all other workers."""
         self.store.invalidate(url)
+        if self.shared is not None:
+            self.shared.invalidate(url)
         self._spread(Purge(url=url))
 
     def _key(self, asked: Asked, stored: Stored) -> Key:

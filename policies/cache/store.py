@@ -26,7 +26,7 @@ MAX_CHANGES = 10_000  # URLs whose last invalidation is known one by one
 class Page:
     """All that is stored of one key, the newest first."""
 
-    __slots__ = ("in_main", "key", "size", "uses", "variants")
+    __slots__ = ("in_main", "key", "size", "uses", "variants", "version")
 
     def __init__(self, key: Key, *, in_main: bool) -> None:
         self.key = key
@@ -34,6 +34,7 @@ class Page:
         self.size = 0
         self.uses = 0
         self.in_main = in_main
+        self.version = b""  # of the same page in a shared store
 
 
 class MemoryStore:
@@ -72,6 +73,19 @@ class MemoryStore:
         self._resize(page, (stored, *others[: MAX_VARIANTS - 1]))
         self._make_room(limit)
         return True
+
+    def replace(self, key: Key, variants: tuple[Stored, ...], version: bytes) -> None:
+        """Hold just these of a key, as a shared store does."""
+        page = self.pages.get(key)
+        if not variants:
+            if page is not None:
+                self._remove(page)
+            return
+        if page is None:
+            page = self._enter(key)
+        page.version = version
+        self._resize(page, variants)
+        self._make_room(self.limit)
 
     def drop(self, key: Key, stored: Stored) -> None:
         """Forget one variant, if it is still there."""

@@ -39,7 +39,7 @@ class RedisStore:
         `lasting`: for what must outlive everything, on a connection of its own: operations wait longer, and count when
         as many replicas as the address demands have acknowledged them.
         """
-        self._standing = Standing(available=False)
+        self._standing = Standing(available=False, own=False)
         self._prefix = address.prefix
         self._scripts = scripts or Scripts()
         self._get, self._put, self._claim = (self._scripts.of(lua) for lua in (GET, PUT, CLAIM))
