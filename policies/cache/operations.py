@@ -51,7 +51,7 @@ class Look:
     epoch_key: str
     page_keys: tuple[str, ...]
     known: tuple[bytes, ...]
-    name = "cache.look"
+    name = "cache/look"
     lua = _lua("look.lua")
 
     def keys(self) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ class Keep:
     octets: bytes
     ttl_s: float
     most: int
-    name = "cache.keep"
+    name = "cache/keep"
     lua = _lua("keep.lua")
 
     def keys(self) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ class Release:
     owner: bytes
     instead: bytes
     ttl_s: float
-    name = "cache.release"
+    name = "cache/release"
     lua = _lua("release.lua")
 
     def keys(self) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class AddPurge:
     purge: bytes
     ttl_s: float
     most_bytes: int
-    name = "cache.purge"
+    name = "cache/purge"
     lua = _lua("purge.lua")
 
     def keys(self) -> tuple[str, ...]:
