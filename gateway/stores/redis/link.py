@@ -24,18 +24,19 @@ _NOTHING: Any = object()
 class Call:
     """A command on its way; `script` when it calls one by its digest, which the server may not know."""
 
-    __slots__ = ("due", "future", "packed", "reply", "script")
+    __slots__ = ("due", "future", "hops", "packed", "reply", "script")
 
     def __init__(self, packed: bytes, future: asyncio.Future[Any], script: Script | None = None) -> None:
         self.packed = packed
         self.future = future
         self.script = script
         self.due = 0.0
+        self.hops = 0  # from one server of a cluster to another
         self.reply = _NOTHING  # kept until replicas have acknowledged it
 
-    def fail(self, reason: str) -> None:
+    def fail(self, reason: str, *, asked: bool = True) -> None:
         if not self.future.done():  # else its caller was cancelled, or told that it is late
-            self.future.set_exception(StoreError(reason))
+            self.future.set_exception(StoreError(reason, asked=asked))
 
 
 class Wait(Call):
@@ -57,9 +58,9 @@ class Wait(Call):
             if call.reply is not _NOTHING and not call.future.done():
                 call.future.set_result(call.reply)
 
-    def fail(self, reason: str) -> None:
+    def fail(self, reason: str, *, asked: bool = True) -> None:
         for call in self._calls:
-            call.fail(reason)
+            call.fail(reason, asked=asked)
 
 
 class Owner(Protocol):
@@ -119,11 +120,15 @@ class Link(asyncio.Protocol):
         self.send(call)
         return call.future
 
+    def tell(self, *command: Word) -> None:
+        """The same where the answer says nothing."""
+        self.ask(*command).add_done_callback(lambda future: future.cancelled() or future.exception())
+
     def _flush(self) -> None:
         calls, self._turn = self._turn, []
         if self._transport is None or self.ended:
             for call in calls:
-                call.fail(self.ended or "it is not connected")
+                call.fail(self.ended or "it is not connected", asked=False)
             return
         if self.acks:
             wait = Wait(calls[:], self.acks, self.timeout_s * 0.9)
@@ -204,8 +209,10 @@ class Link(asyncio.Protocol):
         self.ended = reason
         if self._timer is not None:
             self._timer.cancel()
-        for call in (*self._pending, *self._turn):
+        for call in self._pending:
             call.fail(reason)
+        for call in self._turn:
+            call.fail(reason, asked=False)
         self._pending.clear()
         self._turn.clear()
         self._owner.lost(self, reason)

@@ -12,12 +12,13 @@ from gateway.stores.redis.resp import Word, pack
 # https://redis.io/docs/latest/develop/interact/programmability/lua-api/#script-replication
 NOW = "local now = redis.call('TIME') now = tonumber(now[1]) + tonumber(now[2]) / 1000000"
 
-PUT = "return redis.call('SET', KEYS[1], ARGV[1], 'PXAT', math.ceil((now + ARGV[2]) * 1000))"
+GET = "return redis.call('GET', KEYS[1])"
+PUT = "redis.call('SET', KEYS[1], ARGV[1], 'PXAT', math.ceil((now + ARGV[2]) * 1000))"
 # SET with both NX and GET came with Redis 7.0 only
 CLAIM = f"""
 local holder = redis.call('GET', KEYS[1])
 if holder then return holder end
-{PUT.removeprefix("return ")}
+{PUT}
 return false
 """
 

@@ -17,8 +17,9 @@ from gateway.api.errors import StoreError
 from gateway.api.standing import Standing
 from gateway.stores.redis.address import Address
 from gateway.stores.redis.durability import durability_of
-from gateway.stores.redis.greeting import NONSENSE, greet
+from gateway.stores.redis.greeting import greet
 from gateway.stores.redis.heartbeat import Heartbeat
+from gateway.stores.redis.inquiry import Place
 from gateway.stores.redis.link import Call, Link
 
 log = logging.getLogger("sluicegate.store")
@@ -37,8 +38,11 @@ _WHOLE = re.compile(
 )
 _ELSEWHERE = ("READONLY", "MASTERDOWN", "NOAUTH")  # another connection may reach the right server, or be let in
 
-Locate = Callable[[], Awaitable[tuple[str, int]]]
+Locate = Callable[[], Awaitable[Place]]
 """Where to connect to, asked before each try. Raises OSError or StoreError when nobody knows."""
+
+Redirect = Callable[[Call, str], bool]
+"""Told an error that a call met; True when it took the call over, to ask another server."""
 
 
 class Server:
@@ -49,22 +53,28 @@ class Server:
         locate: Locate,
         address: Address,
         context: ssl.SSLContext | None,
-        timeout_s: float,
-        lasting: bool,
         heartbeat: Heartbeat,
         standing: Standing,
         name: str,
+        *,
+        lasting: bool,
+        moves: bool = False,
+        redirect: Redirect | None = None,
     ) -> None:
+        """`moves`: locate is asked now and then, for it may name another place while this one still answers."""
         self.link: Link | None = None  # while it can be used
         self.standing = standing
         self._locate = locate
         self._address = address
         self._context = context
-        self._timeout_s = timeout_s
+        self._timeout_s = address.wait_s(lasting=lasting)
         self._acks = address.acks if lasting else 0
         self._lasting = lasting
+        self._moves = moves
+        self._redirect = redirect
         self._heartbeat = heartbeat
         self._name = name
+        self._place: Place | None = None
         self._open: Link | None = None
         self._task: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()  # the first try has ended, well or not
@@ -115,7 +125,7 @@ class Server:
         link = Link(self, CONNECT_S)
         try:
             async with asyncio.timeout(CONNECT_S):
-                host, port = await self._locate()
+                self._place = host, port = await self._locate()
                 tls = self._address.tls
                 await asyncio.get_running_loop().create_connection(
                     lambda: link,
@@ -133,7 +143,7 @@ class Server:
                 await self._judge(link)
             link.acks = self._acks
             link.timeout_s = max(self._timeout_s, CONNECT_S)
-            self.standing.processes = await self._heartbeat.beat(link)
+            await self._heartbeat.beat(link)
         except StoreError as problem:
             link.close(str(problem))
             raise
@@ -171,7 +181,7 @@ class Server:
                 pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, pause_s * 2))
             self._nudge.clear()
             try:
-                self.standing.processes = await self._heartbeat.beat(link)
+                await self._heartbeat.beat(link)
             except StoreError as problem:
                 self._away(str(problem))
                 if link.silent_s() > DEAD_S:
@@ -179,6 +189,18 @@ class Server:
             else:
                 if not link.ended:
                     self._back(link)
+                    await self._follow(link)
+
+    async def _follow(self, link: Link) -> None:
+        """Leave a server that still answers when another one has taken its place."""
+        if not self._moves:
+            return
+        try:
+            place = await self._locate()
+        except (OSError, StoreError):
+            return  # nobody knows better
+        if place != self._place:
+            link.close(f"{place[0]}:{place[1]} has taken its place")
 
     # what the link tells
 
@@ -186,6 +208,8 @@ class Server:
         if error.startswith("NOSCRIPT") and call.script is not None:
             call.packed, call.script = call.script.in_full(call.packed), None
             link.send(call)
+            return
+        if self._redirect is not None and self._redirect(call, error):
             return
         call.fail(error)
         found = _WHOLE.search(error)
@@ -209,11 +233,6 @@ class Server:
                 self._away(reason)
             self._nudge.set()
             self._ended.set()
-
-    def nonsense(self) -> None:
-        """An answer was not what the operation gives."""
-        if self._open is not None:
-            self._open.close(NONSENSE)
 
     # away and back
 

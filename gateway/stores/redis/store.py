@@ -1,7 +1,8 @@
-"""A Redis store: what policies ask for, as commands to the server. Knows no connections."""
+"""A store on Redis: what policies ask for, as scripts. Knows no connections: one server or many, that is for those that inherit."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -9,55 +10,40 @@ from gateway.api.errors import StoreError
 from gateway.api.ports import Operation
 from gateway.api.standing import Standing
 from gateway.stores.keys import tagged
-from gateway.stores.redis.address import LASTING_TIMEOUT_S, TIMEOUT_S, Address
-from gateway.stores.redis.greeting import context_of
-from gateway.stores.redis.heartbeat import Heartbeat
+from gateway.stores.redis.greeting import NONSENSE
 from gateway.stores.redis.link import Link
 from gateway.stores.redis.resp import Word
-from gateway.stores.redis.scripts import CLAIM, PUT, Script, Scripts
-from gateway.stores.redis.server import Server
+from gateway.stores.redis.scripts import CLAIM, GET, PUT, Script, Scripts
 
 T = TypeVar("T")
 
-GET = "return redis.call('GET', KEYS[1])"
 
-
-class RedisStore:
+class RedisStore(ABC):
     """A Backend. The clock is Redis's. It connects when it is first used, or by `settled`."""
 
-    def __init__(
-        self,
-        address: Address,
-        *,
-        name: str,
-        process: str,
-        lasting: bool = False,
-        scripts: Scripts | None = None,
-    ) -> None:
-        """`process` tells this one from all others that share the store. Raises OSError for TLS files of no use.
-
-        `lasting`: for what must outlive everything, on a connection of its own: operations wait longer, and count when
-        as many replicas as the address demands have acknowledged them.
-        """
+    def __init__(self, prefix: str, scripts: Scripts) -> None:
         self._standing = Standing(available=False, own=False)
-        self._prefix = address.prefix
-        self._scripts = scripts or Scripts()
-        self._get, self._put, self._claim = (self._scripts.of(lua) for lua in (GET, PUT, CLAIM))
-        timeout_s = address.timeout_s or (LASTING_TIMEOUT_S if lasting else TIMEOUT_S)
+        self._prefix = prefix
+        self._scripts = scripts
+        self._get, self._put, self._claim = (scripts.of(lua) for lua in (GET, PUT, CLAIM))
 
-        async def locate() -> tuple[str, int]:
-            return address.hosts[0]
+    @abstractmethod
+    def _at_hand(self, keys: Sequence[str]) -> Link | None:
+        """The connection to whoever holds these keys, when it can be used now."""
 
-        self._server = Server(
-            locate,
-            address,
-            None if address.tls is None else context_of(address.tls),
-            timeout_s,
-            lasting,
-            Heartbeat(f"{address.prefix}{{processes}}", process, self._scripts),
-            self._standing,
-            name,
-        )
+    @abstractmethod
+    async def _reach(self, keys: Sequence[str]) -> Link:
+        """The same, for the first that use it. Raises StoreError."""
+
+    @abstractmethod
+    def together(self, full_keys: Sequence[str]) -> bool: ...
+
+    @abstractmethod
+    async def settled(self) -> None:
+        """Returns when the store can be used, or is known not to be for now."""
+
+    @abstractmethod
+    async def close(self) -> None: ...
 
     @property
     def standing(self) -> Standing:
@@ -66,50 +52,32 @@ class RedisStore:
     def full_key(self, namespace: str, key: str) -> str:
         return self._prefix + tagged(namespace, key)
 
-    def together(self, full_keys: Sequence[str]) -> bool:
-        return True
-
     async def get(self, key: str) -> bytes | None:
-        return self._octets(await self._call(self._get, (key,), ()))
+        return await self._octets(self._get, key)
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        await self._call(self._put, (key,), (value, ttl_s))
+        await self._octets(self._put, key, value, ttl_s)
 
     async def claim(self, key: str, value: bytes, ttl_s: float) -> bytes | None:
-        return self._octets(await self._call(self._claim, (key,), (value, ttl_s)))
+        return await self._octets(self._claim, key, value, ttl_s)
 
     async def run(self, operation: Operation[T], namespace: str | None = None) -> T:
         keys: Sequence[str] = operation.keys()
         if namespace is not None:
             keys = [self._prefix + tagged(namespace, key) for key in keys]
-        link = self._server.link or await self._reach()
-        reply = await link.call(self._scripts.of(operation.lua), keys, operation.arguments())
+        link = self._at_hand(keys) or await self._reach(keys)
+        reply: Any = await link.call(self._scripts.of(operation.lua), keys, operation.arguments())
         try:
             return operation.parse(reply)
         except (ValueError, TypeError, LookupError) as problem:
-            self._server.nonsense()
+            link.close(NONSENSE)
             raise StoreError(f"the answer to {operation.name} makes no sense") from problem
 
-    async def settled(self) -> None:
-        """Returns when the store can be used, or is known not to be for now."""
-        await self._server.settled()
-
-    async def close(self) -> None:
-        await self._server.close()
-
-    async def _call(self, script: Script, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
-        link = self._server.link or await self._reach()
-        return await link.call(script, keys, arguments)
-
-    async def _reach(self) -> Link:
-        """For the first that use it. Raises StoreError."""
-        await self._server.settled()
-        if self._server.link is None:
-            raise StoreError(f"away: {self._standing.reason}", asked=False)
-        return self._server.link
-
-    def _octets(self, reply: object) -> bytes | None:
+    async def _octets(self, script: Script, key: str, *arguments: Word) -> bytes | None:
+        keys = (key,)
+        link = self._at_hand(keys) or await self._reach(keys)
+        reply = await link.call(script, keys, arguments)
         if reply is None or isinstance(reply, bytes):
             return reply
-        self._server.nonsense()
+        link.close(NONSENSE)
         raise StoreError("the answer makes no sense")

@@ -8,7 +8,7 @@ from typing import Any
 import hiredis
 
 from gateway.stores.redis.address import parse
-from gateway.stores.redis.store import RedisStore
+from gateway.stores.redis.single import SingleStore
 
 PATIENT = "timeout=5s"  # where the machine may be busy and time is not the point
 
@@ -36,7 +36,7 @@ class Ask:
 
 @asynccontextmanager
 async def opened(url, *, process="one", **options):
-    backend = RedisStore(parse(url), name="shared", process=process, **options)
+    backend = SingleStore(parse(url), name="shared", process=process, **options)
     try:
         yield backend
     finally:
