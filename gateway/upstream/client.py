@@ -6,7 +6,6 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,15 +15,13 @@ from gateway.api.messages import Body, Response, UpstreamRequest
 from gateway.api.settings.upstream import UpstreamConfig
 from gateway.upstream.connection import Connection, StaleConnection
 from gateway.upstream.dial import Tls
-from gateway.upstream.http2 import Session
+from gateway.upstream.handshake import open_websocket
 from gateway.upstream.http2_fields import check_request
 from gateway.upstream.pool import Pool, PoolSettings
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.targets import Targets
 from gateway.upstream.tls import client_context
-from gateway.upstream.tunnel import open_tunnel
 from gateway.upstream.waiter import Call
-from gateway.upstream.websocket import UpstreamSocket
 from gateway.upstream.wire import write_head
 
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))  # RFC 9110 §9.2.2
@@ -234,44 +231,8 @@ class Upstream:
                 return response
 
     async def open_websocket(self, request: UpstreamRequest, subprotocols: bytes | None, deadline: float) -> Response:
-        """The answer of one of the targets to a WebSocket handshake; when it is 101 its body is an UpstreamSocket.
-
-        `request` holds no field of the handshake. Raises UpstreamError and RequestRefused.
-        """
-        targets = self._targets
-        pool = targets.only or targets.pick(request)
-        failed: tuple[Pool, ...] = ()
-        while pool is not None:
-            due = min(deadline, self._time() + pool.first_byte_s)
-            try:
-                socket = await self._socket(pool, due)
-            except UpstreamError:
-                failed = (*failed, pool)
-                pool = None if self._time() >= deadline else targets.pick(request, failed)
-                if pool is None:
-                    raise
-                continue
-            pool.requests += 1
-            if request.tried is not None:
-                request.tried.append(pool.url)
-            try:
-                return await socket.ask(request, pool.host, subprotocols, due)
-            except ValueError as problem:
-                raise RequestRefused(400, "request.framing", "The request cannot be written as HTTP.") from problem
-            except UpstreamError as error:
-                pool.failed(error)
-                raise
-            finally:
-                if not socket.is_open:
-                    socket.close()
-        raise targets.none_healthy()
-
-    async def _socket(self, pool: Pool, due: float) -> UpstreamSocket:
-        """A connection of its own for a WebSocket. Raises UpstreamError, nothing sent, and RequestRefused."""
-        if not self._http2:
-            return await pool.dial_apart(partial(UpstreamSocket, self.name, self._sweep, pool.idle_body_s))
-        session = await pool.dial_apart(partial(Session, self._sweep.loop, tls=None))
-        return await open_tunnel(self.name, self._sweep, pool.idle_body_s, session, due)
+        """The answer to a WebSocket handshake (gateway.upstream.handshake)."""
+        return await open_websocket(self.name, self._targets, self._sweep, request, subprotocols, deadline)
 
     def _context(self, config: UpstreamConfig) -> tuple[object, ssl.SSLContext] | None:
         """The TLS context with what it was made of: the same while the configuration and its files' contents are."""

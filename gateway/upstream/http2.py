@@ -26,6 +26,7 @@ from h2.settings import SettingCodes, Settings
 
 from gateway.api.errors import Cause
 from gateway.upstream.dial import Tls
+from gateway.upstream.http2_frames import FrameCutter, is_goaway, last_stream
 from gateway.upstream.http2_stream import Http2Stream, StreamHome
 from gateway.upstream.resolve import Address
 from gateway.upstream.wire import MAX_HEAD, Violation
@@ -34,9 +35,6 @@ STREAM_WINDOW = (
     256 * 1024
 )  # octets an answer may be ahead of its reader; Envoy 16 MiB since 1.36, Go 4 MiB, nghttp2 64 KiB
 CONNECTION_WINDOW = 2**31 - 1  # never in the way: each stream is bounded by itself
-FRAME_HEAD = 9  # octets, RFC 9113 §4.1
-MAX_FRAME = 2**14  # octets that we allow (RFC 9113 §4.2); more is no HTTP/2, or an answer of HTTP/1.1
-GOAWAY = 7
 MAX_BACKLOG = 2**20  # octets of PING and SETTINGS answers that an upstream may leave unread
 _POLLRDHUP = getattr(select, "POLLRDHUP", 0)  # Linux: the other side has closed, seen before the loop tells us
 
@@ -103,7 +101,7 @@ class Session(asyncio.Protocol):
         self._heard = 0.0
         self._answered = False
         self._streams: dict[int, Stream] = {}
-        self._input = bytearray()
+        self._input = FrameCutter()
         self._paused = False
         self.scheme = b"http"
         self._h2 = H2Connection(
@@ -231,10 +229,10 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
-        self._input += data
+        self._input.feed(data)
         touched: dict[Stream, None] = {}
         try:
-            while not self.closed and (frame := self._next_frame()) is not None:
+            while not self.closed and (frame := self._input.take()) is not None:
                 self._frame(frame, touched)
         except (H2Error, Violation) as problem:
             detail = str(problem) if isinstance(problem, Violation) else f"HTTP/2 broken: {type(problem).__name__}"
@@ -256,22 +254,8 @@ class Session(asyncio.Protocol):
 
     # -- reading
 
-    def _next_frame(self) -> bytes | None:
-        """One whole frame. h2 is given them one by one: it would take GOAWAY for the end of all streams."""
-        data = self._input
-        if len(data) < FRAME_HEAD:
-            return None
-        length = int.from_bytes(data[:3], "big")
-        if length > MAX_FRAME:
-            raise Violation("a frame longer than allowed, or no HTTP/2 at all")
-        if len(data) < FRAME_HEAD + length:
-            return None
-        frame = bytes(data[: FRAME_HEAD + length])
-        del data[: FRAME_HEAD + length]
-        return frame
-
     def _frame(self, frame: bytes, touched: dict[Stream, None]) -> None:
-        if frame[3] == GOAWAY:
+        if is_goaway(frame):
             self._go_away(frame)
             return
         for event in self._h2.receive_data(frame):
@@ -328,9 +312,7 @@ class Session(asyncio.Protocol):
             stream.broken(Cause.RESET, f"the upstream ended the stream: {name}", reused=False)
 
     def _go_away(self, frame: bytes) -> None:
-        if len(frame) < FRAME_HEAD + 8 or frame[5:9] != bytes(4):
-            raise Violation("a GOAWAY that is none")  # RFC 9113 §6.8
-        last = int.from_bytes(frame[9:13], "big") & 0x7FFFFFFF
+        last = last_stream(frame)
         self.retire()
         for number, stream in list(self._streams.items()):
             if number > last:

@@ -1,15 +1,13 @@
-"""A WebSocket to an upstream (RFC 6455): the handshake, then messages both ways. Frames are wsproto's. Chooses nothing.
+"""A WebSocket to an upstream (RFC 6455): messages both ways, once its handshake was answered. Frames are wsproto's. Chooses nothing.
 
-No extension is offered, so none may be chosen. A socket is a connection of its own: no pool, and no bound by it.
+The handshake differs by version of HTTP: upgrade.py, tunnel.py. No extension is offered, so none may be chosen. A socket is
+a connection of its own: no pool, and no bound by it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import os
-import re
+from abc import abstractmethod
 from collections import deque
 from math import inf
 from typing import cast
@@ -21,15 +19,12 @@ from wsproto.utilities import ProtocolError
 
 from gateway.api.errors import Cause, Stage, UpstreamError
 from gateway.api.messages import Body, Headers, Response, UpstreamRequest
-from gateway.upstream.answer import MAX_INTERIM
 from gateway.upstream.sweep import Sweep
-from gateway.upstream.wire import HEAD_END, Violation, check_beginning, read_head, write_head
+from gateway.upstream.wire import Violation
 
 MAX_MESSAGE = 16 * 2**20  # octets of one message, either way; uvicorn 16 MiB, Envoy and nginx hold no messages
 HIGH_WATER = 64 * 1024  # octets of whole messages that wait for the caller before the socket is read no further
 MAX_REFUSAL = 64 * 1024  # octets of an answer that is no 101; what is beyond is cut
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
-_UPGRADES = re.compile(rb"\r\nupgrade:[ \t]*websocket[ \t]*(\r\n|$)", re.IGNORECASE)
 _HANDSHAKE = frozenset((b"sec-websocket-accept", b"sec-websocket-key", b"sec-websocket-version", b"content-length"))
 _SENDABLE = frozenset((*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)))  # RFC 6455 §7.4
 
@@ -62,10 +57,8 @@ class UpstreamSocket(asyncio.Protocol, Body):
         self._loop = sweep.loop
         self._idle_s = idle_s
         self._frames: Frames | None = None
-        self._head = bytearray()
         self._refusal: Response | None = None
         self._left: int | None = None
-        self._interim = 0
         self._parts: list[bytes] = []
         self._size = 0
         self._messages: deque[bytes] = deque()
@@ -82,6 +75,7 @@ class UpstreamSocket(asyncio.Protocol, Body):
     def is_open(self) -> bool:
         return self._frames is not None and not self._closed
 
+    @abstractmethod
     def ask(
         self, request: UpstreamRequest, host: bytes | None, subprotocols: bytes | None, due: float
     ) -> asyncio.Future[Response]:
@@ -89,15 +83,7 @@ class UpstreamSocket(asyncio.Protocol, Body):
 
         `request` holds no field of the handshake. Raises ValueError for what cannot be written.
         """
-        key = base64.b64encode(os.urandom(16))
-        self._expected = base64.b64encode(hashlib.sha1(key + _GUID).digest())  # noqa: S324 - as RFC 6455 has it
-        fields = Headers(request.headers)
-        fields += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket"), (b"sec-websocket-key", key)]
-        fields += self.offer(subprotocols)
-        head = write_head("GET", request.target, host, fields)
-        self.begin(due)
-        self._transport.write(head)
-        return self.handshake
+        ...
 
     def offer(self, subprotocols: bytes | None) -> list[tuple[bytes, bytes]]:
         """The fields that every handshake has (RFC 6455 §4.1, RFC 8441 §5)."""
@@ -151,12 +137,6 @@ class UpstreamSocket(asyncio.Protocol, Body):
         """What carries the socket ended, or broke its own rules."""
         self._end(self._fault(cause, "head" if self._frames is None else "body", detail))
 
-    def fail(self, error: Exception) -> None:
-        """End the handshake with a fault of the caller's choosing."""
-        if not self.handshake.done():
-            self.handshake.set_exception(error)
-        self._end(None)
-
     # -- the sweep's side
 
     def expire(self, now: float) -> None:
@@ -181,11 +161,11 @@ class UpstreamSocket(asyncio.Protocol, Body):
     def data_received(self, data: bytes) -> None:
         try:
             if self._frames is not None:
-                self._read_frames(data)
+                self.read_frames(data)
             elif self._refusal is not None:
-                self._read_refusal(data)
+                self.read_refusal(data)
             else:
-                self._read_head(data)
+                self.read_head(data)
         except (Violation, ProtocolError) as problem:
             self.broke(Cause.PROTOCOL, str(problem) if isinstance(problem, Violation) else "broken WebSocket frames")
 
@@ -194,40 +174,15 @@ class UpstreamSocket(asyncio.Protocol, Body):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._refusal is not None:
-            self._answer_refusal()
+            self.answer_refusal()
         else:
             self.broke(Cause.RESET, "the upstream closed the connection")
 
     # -- reading
 
-    def _read_head(self, data: bytes) -> None:
-        self._head += data
-        while (end := self._head.find(HEAD_END)) >= 0:
-            head, rest = bytes(self._head[:end]), bytes(self._head[end + 4 :])
-            status, headers, length = read_head(head, False)[:3]
-            self._head = bytearray(rest)
-            if status == 101:
-                self._switch(head, headers, rest)
-                return
-            if status >= 200:
-                self.refuse(status, headers, length if length >= 0 else None)
-                if length == -1:  # what is chunked would have to be put together: a refusal's status says enough
-                    self._answer_refusal()
-                else:
-                    self._read_refusal(rest)
-                return
-            self._interim += 1
-            if self._interim > MAX_INTERIM:
-                raise Violation("too many interim answers")
-        check_beginning(self._head, 0)
-
-    def _switch(self, head: bytes, headers: Headers, rest: bytes) -> None:
-        # RFC 6455 §4.1: what a client must verify
-        if headers.get_all(b"sec-websocket-accept") != [self._expected] or not _UPGRADES.search(head):
-            raise Violation("a 101 that does not accept this handshake")
-        self.open(headers)
-        if rest and not self._closed:
-            self._read_frames(rest)
+    def read_head(self, data: bytes) -> None:
+        """What comes before the answer's head is known. Raises Violation."""
+        raise Violation("a body before its head")
 
     def open(self, headers: Headers) -> None:
         """The upstream accepts. Raises Violation for what was not offered."""
@@ -249,13 +204,13 @@ class UpstreamSocket(asyncio.Protocol, Body):
         self._left = length
         self._refusal = Response(status, Headers(field for field in headers if field[0] not in _HANDSHAKE), b"")
 
-    def _read_refusal(self, data: bytes) -> None:
+    def read_refusal(self, data: bytes) -> None:
         self._parts.append(data)
         self._size += len(data)
         if (self._left is not None and self._size >= self._left) or self._size > MAX_REFUSAL:
-            self._answer_refusal()
+            self.answer_refusal()
 
-    def _answer_refusal(self) -> None:
+    def answer_refusal(self) -> None:
         refusal, self._refusal = self._refusal, None
         assert refusal is not None, "an answer other than 101 came"
         body = b"".join(self._parts)
@@ -264,7 +219,7 @@ class UpstreamSocket(asyncio.Protocol, Body):
             self.handshake.set_result(refusal)
         self._end(None)
 
-    def _read_frames(self, data: bytes) -> None:
+    def read_frames(self, data: bytes) -> None:
         frames = self._frames
         assert frames is not None, "the handshake is done"
         self._bound()
