@@ -110,7 +110,9 @@ def parse_quota(text: object) -> tuple[int, str]:
     if isinstance(text, tuple):
         return text
     match = re.fullmatch(rf"(\d+)/({'|'.join(_QUOTA_WINDOWS)}|h)", text) if isinstance(text, str) else None
-    if match is None or not int(match[1]):
+    if match is not None and not int(match[1]):
+        raise ValueError("a quota of zero lets nothing through; take the route away instead")
+    if match is None:
         raise ValueError("not a quota; write a number and its calendar window, as in 10000/day, 1000000/month")
     return int(match[1]), {"h": "hour"}.get(match[2], match[2])
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
+
+from gateway.api.consumers import Consumer
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,22 @@ class Purge:
     tag: str | None = None
 
 
-Answered = int | Mapping[bytes, float]
-"""How much was done, or Unix seconds by the key's SHA-256."""
+@dataclass(frozen=True, slots=True)
+class ShowLimits:
+    """How does this consumer stand with all limits? With `reset` they begin anew first."""
+
+    consumer: Consumer
+    reset: bool = False
+
+
+Answered = int | Mapping[bytes, float] | Sequence[Mapping[str, Any]]
+"""How much was done, Unix seconds by the key's SHA-256, or standings."""
 
 
 @runtime_checkable
 class Ordered(Protocol):
     """Lasting state (Scope.state) that carries out orders."""
 
-    def carry_out(self, order: object) -> Answered | None:
-        """Do it at once, and say how much was done; None: this order is not for it."""
+    def carry_out(self, order: object) -> Answered | Awaitable[Answered] | None:
+        """Do it, and say how much was done; None: this order is not for it. What must wait for a store is awaited."""
         ...

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from gateway.api.config import PolicyBlock
 from gateway.api.exchange import Exchange, Outcome, Principal, Proceed
@@ -42,6 +42,18 @@ class Gate(ABC):
     @abstractmethod
     def check(self, exchange: Exchange) -> Response | None:
         """A refusal, or None to pass."""
+
+
+PENDING: Final = Response(0, [])  # type: ignore[arg-type]  # a mark, told apart by identity, never sent
+"""Returned by `check` when only `wait` can tell."""
+
+
+class AskingGate(Gate):
+    """A gate that may have to ask a store: `check` gives PENDING then, and the chain awaits `wait`."""
+
+    @abstractmethod
+    async def wait(self, exchange: Exchange) -> Response | None:
+        """A refusal, or None to pass. Called only after `check` gave PENDING."""
 
 
 class Layer(ABC):
@@ -121,7 +133,8 @@ class PolicySpec:
     rank: int = 0  # within its slot, lower ones stand outside: retry (0) > bulkhead (1) > breaker (2)
     repeatable: bool = False  # a list is accepted
     default_name: Callable[[Any], str] | None = None  # of an instance that ops gave no name; None: the policy's
-    merge: Callable[[Sequence[Gate]], Gate] | None = None  # makes one gate of several that decide together
+    # makes one gate of several of a slot that decide together; policies that name the same function decide together, too
+    merge: Callable[[Sequence[Gate]], Gate] | None = None
     authenticator: bool = False
     answers_preflights: bool = False  # takes OPTIONS requests that announce another method (CORS)
     waits: Callable[[Any], bool] = lambda config: False  # may hold back a request that it lets through in the end

@@ -88,6 +88,11 @@ class Store(Protocol):
     @property
     def standing(self) -> Standing: ...
 
+    @property
+    def waits_for_disk(self) -> bool:
+        """Each operation takes milliseconds: what is done often is better done for many calls at once."""
+        ...
+
     def within(self, *parts: str) -> Store:
         """The same store, narrowed: its keys lie below `parts`, and nothing outside can be reached."""
         ...
@@ -203,8 +208,15 @@ class Scope(Protocol):
         """A gauge of one of the gateway's own metrics; a new one each time."""
         ...
 
-    def store(self, url: str | None) -> Store:
-        """The named store, or the default; every key is prefixed by this policy's name."""
+    def shared(self, name: str) -> Scope:
+        """The same place for what several policies keep together: stores, state and background work are under `name`."""
+        ...
+
+    def store(self, url: str | None, *, durable: bool = False) -> Store:
+        """The named store, or the default; every key is prefixed by this policy's name.
+
+        Where SQLite is the default, or none is, what may be lost is in memory, and what is `durable` in SQLite.
+        """
         ...
 
     def lasting_store(self, url: str | None) -> Store:

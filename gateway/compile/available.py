@@ -38,11 +38,6 @@ _TABLE = (
     _Missing("upstreams", ("ratelimit_headers",), "passing the upstream's RateLimit fields", _other_than("replace")),
 )
 
-# Kinds of stores that a policy cannot use yet, whether it names one or takes the default.
-_STORES = {
-    "rate_limit": ("sqlite", "redis"),
-}
-
 # Words of the configuration's contract that an installation may lack.
 _LIMITS = ("rate_limit", "quota", "concurrency")
 _RESILIENCE = ("bulkhead", "retry", "breaker", "timeout")
@@ -76,14 +71,6 @@ def unavailable(section: str, raw: object) -> Iterator[tuple[Keys, str]]:
                 for keys, value in _at(raw, entry.keys):
                     if entry.when(value):
                         yield keys, sentence(entry.what)
-
-
-def unusable_store(policy: str, kind: str) -> str | None:
-    """The sentence that says that a policy cannot use this kind of store."""
-    family = "redis" if kind.startswith("redis") else kind
-    if family in _STORES.get(policy, ()):
-        return sentence(f"{policy} on a {family} store")
-    return None
 
 
 def sentence(what: str) -> str:

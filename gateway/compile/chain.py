@@ -9,15 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from gateway.api.exchange import Exchange, Principal, Proceed
 from gateway.api.messages import Response
-from gateway.api.policy import Authenticator, Built, Gate, Layer, Observer, Slot
+from gateway.api.policy import PENDING, AskingGate, Authenticator, Built, Gate, Layer, Observer, Slot
 from gateway.api.problem import problem
-
-PENDING: Final = Response(0, [])  # type: ignore[arg-type]  # a mark, told apart by identity, never sent
-"""Returned by a step's `check` when only its `wait` can tell."""
 
 Check = Callable[[Exchange], Response | None]
 Wait = Callable[[Exchange], Awaitable[Response | None]]
@@ -73,7 +69,11 @@ def fold(steps: Sequence[Step], terminal: Proceed, *, require_all: bool = False)
             position += 1
         gates = [one.built for one in alike if isinstance(one.built, Gate)]
         gate = step.merge(gates) if step.merge and len(gates) > 1 else step.built
-        frame.append((_shadowed(gate.check) if step.shadow else gate.check, None))
+        wait = gate.wait if isinstance(gate, AskingGate) else None
+        if step.shadow:
+            frame.append((_shadowed(gate.check), None if wait is None else _shadowed_wait(wait)))
+        else:
+            frame.append((gate.check, wait))
 
     handle = terminal
     for frame in reversed(frames):
@@ -101,12 +101,19 @@ class _Believed:
     """Key under which principals are kept by the authenticator that believed them, when a route has several."""
 
 
-def _place(step: Step) -> tuple[Slot, int, bool, str]:
-    return step.slot, step.rank, not isinstance(step.built, Layer), step.policy
+def _place(step: Step) -> tuple[Slot, int, bool, str, str]:
+    # those that decide together stand together
+    return (
+        step.slot,
+        step.rank,
+        not isinstance(step.built, Layer),
+        step.merge.__module__ if step.merge else "",
+        step.policy,
+    )
 
 
 def _mergeable(one: Step, other: Step) -> bool:
-    return other.slot is one.slot and other.policy == one.policy and other.shadow == one.shadow
+    return other.slot is one.slot and other.merge is one.merge and other.shadow == one.shadow
 
 
 def _layer(layer: Layer, proceed: Proceed) -> Proceed:
@@ -145,7 +152,17 @@ async def _refused(refusal: Response) -> Response:
 def _shadowed(check: Check) -> Check:
     def shadowed(exchange: Exchange) -> Response | None:
         noted = len(exchange.codes)
-        check(exchange)
+        verdict = check(exchange)
+        _mark_shadow(exchange, noted)
+        return PENDING if verdict is PENDING else None
+
+    return shadowed
+
+
+def _shadowed_wait(wait: Wait) -> Wait:
+    async def shadowed(exchange: Exchange) -> Response | None:
+        noted = len(exchange.codes)
+        await wait(exchange)
         _mark_shadow(exchange, noted)
         return None
 

@@ -101,8 +101,13 @@ class Forward:
         started = self._clock()
         exchange.upstream = self._name
         deadline = min(exchange.deadline, started + exchange.attempt_s)
+        sent, exchange.sent = exchange.sent, True
         try:
             response = await self._open_websocket(outgoing, subprotocols or None, deadline)
+        except UpstreamError as fault:
+            if not fault.sent:
+                exchange.sent = sent
+            raise
         finally:
             seconds = self._clock() - started
             exchange.upstream_s += seconds

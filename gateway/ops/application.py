@@ -12,6 +12,7 @@ from gateway.ops.answers import of_bug, of_http
 from gateway.ops.credentials import CredentialOrders
 from gateway.ops.endpoints import Endpoints
 from gateway.ops.idempotency import IdempotencyOrders
+from gateway.ops.limits import LimitOrders
 from gateway.ops.purge import CachePurge
 from gateway.runtime.ops_backend import OpsBackend
 
@@ -29,6 +30,7 @@ def ops_application(backend: OpsBackend) -> Starlette:
             Route("/config", at.configuration),
             Route("/upstreams", at.upstreams),
             Route("/keys", credentials.keys),
+            Route("/limits", LimitOrders(backend).limits, methods=["GET", "DELETE"]),
             Route("/cache", CachePurge(backend).delete, methods=["DELETE"]),
             Route("/tokens/revoke", credentials.revoke, methods=["POST"]),
             Route("/idempotency/{route}/{key:path}", IdempotencyOrders(backend).record, methods=["GET", "POST"]),

@@ -289,7 +289,7 @@ class WorkerPlane:
 
     async def purge(self, request: object) -> object:
         self._cell.streams.carry_out(request)
-        return self._resources.carry_out(request)
+        return await self._resources.carry_out(request)
 
     async def close(self) -> None:
         for upstream in self._upstreams.values():

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -72,14 +72,15 @@ class Resources:
                 found[name] = found.get(name, True) and usable  # an old configuration may hold one of its own
         return found
 
-    def carry_out(self, order: object) -> list[Answered]:
+    async def carry_out(self, order: object) -> list[Answered]:
         """What each part of the lasting state answers that the order concerns."""
         if isinstance(order, Revoke):
             self.revocations.append(order)
             if len(self.revocations) > 2 * MAX_STANDING:
                 self.revocations = [one for one in self.revocations if one.until > order.at][-MAX_STANDING:]
         ordered = [state for state in list(self._states.values()) if isinstance(state, Ordered)]
-        return [answer for state in ordered if (answer := state.carry_out(order)) is not None]
+        answers = [answer for state in ordered if (answer := state.carry_out(order)) is not None]
+        return [await answer if isinstance(answer, Awaitable) else answer for answer in answers]
 
     def spawn(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `run` until nobody needs `name` any more; does nothing when it runs already."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -74,9 +75,16 @@ class BuildScope:
     def gauge(self, metric: str, *labels: str) -> Gauge:
         return self._resources.policy_metrics.gauge(metric, labels)
 
-    def store(self, url: str | None) -> Store:
+    def shared(self, name: str) -> BuildScope:
+        beside = copy(self)
+        beside.policy = name
+        return beside
+
+    def store(self, url: str | None, *, durable: bool = False) -> Store:
         written, name = self._written(url)
-        if kind(written or "memory") == "sqlite" and url is None:
+        if durable:
+            written = written or "sqlite"
+        elif kind(written or "memory") == "sqlite" and url is None:
             written = None  # as the default it holds what must last
         return self._open(lasting_url(written or "memory", self._world.settings.state), name, lasting=False)
 

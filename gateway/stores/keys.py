@@ -90,6 +90,10 @@ class Scoped:
     def standing(self) -> Standing:
         return self.backend.standing
 
+    @property
+    def waits_for_disk(self) -> bool:
+        return bool(getattr(self.backend, "waits_for_disk", False))
+
     def full_key(self, key: str) -> str:
         return self.backend.full_key(self.namespace, key)
 

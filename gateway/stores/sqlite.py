@@ -97,6 +97,8 @@ class SqliteStore:
     Ends are counted by the wall clock, because they must mean the same to other processes and after a restart.
     """
 
+    waits_for_disk = True
+
     def __init__(self, path: Path, time: Callable[[], float], sync: Sync = "full") -> None:
         """Opens the file when it is first used."""
         self.path = path

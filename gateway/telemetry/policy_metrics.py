@@ -25,6 +25,12 @@ BULKHEAD_WAITING = Family("sluicegate_bulkhead_waiting", "gauge", "Calls in a bu
 INTROSPECTIONS = Family(
     "sluicegate_introspections_total", "counter", "Questions to issuers about opaque tokens.", ("issuer", "result")
 )
+QUOTA_WARNINGS = Family(
+    "sluicegate_quota_warnings_total", "counter", "Callers that came near the end of a quota.", ("route", "quota")
+)
+LIMITS_SWITCHES = Family(
+    "sluicegate_limits_switches_total", "counter", "Times limits left their store, or came back to it.", ("to",)
+)
 
 PREFIX = "sluicegate_"
 _BY_NAME = {
@@ -37,6 +43,8 @@ _BY_NAME = {
         BULKHEAD_IN_USE,
         BULKHEAD_WAITING,
         INTROSPECTIONS,
+        QUOTA_WARNINGS,
+        LIMITS_SWITCHES,
     )
 }
 

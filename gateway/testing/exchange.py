@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -174,7 +174,10 @@ class FakeScope:
     def gauge(self, metric: str, *labels: str) -> Gauge:
         return self.gauges.setdefault(" ".join((metric, *labels)), Gauge())
 
-    def store(self, url: str | None) -> Store:
+    def shared(self, name: str) -> FakeScope:
+        return replace(self, policy=name)
+
+    def store(self, url: str | None, *, durable: bool = False) -> Store:
         if url not in self.stores:
             self.stores[url] = memory_store(self.clock, self.policy)
         return self.stores[url]

@@ -24,6 +24,9 @@ class ConcurrencyConfig(PolicyBlock):
     """Longest wait in the queue; 0s: only the call's deadline ends it."""
     scope: Literal["route", "upstream", "gateway"] | None = None
     """Calls of what count together; the route's when left out, under `global` the gateway's."""
+    store: str | None = None
+    """Where places are counted, by name or URL: in the memory of each process, or in Redis for several. While Redis is away
+    each process goes by its share."""
 
     @property
     def needs_caller(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gateway.api.addresses import caller_network
 from gateway.api.callers import key_of, value_of
-from gateway.api.exchange import Exchange
+from gateway.api.exchange import Exchange, Principal
 from policies.concurrency.config import ConcurrencyConfig
 
 Key = tuple[str, ...]
@@ -27,12 +27,23 @@ def finder(config: ConcurrencyConfig, route: str, parts: Key) -> Find:
     return lambda exchange: ((*parts, key(value(exchange))), most)
 
 
+def consumer_finder(config: ConcurrencyConfig, route: str, parts: Key) -> Callable[[Principal], Place | None]:
+    """The same for a consumer who is not calling now; None where callers are told apart by something else."""
+    if config.per != "consumer":
+        return lambda principal: None
+    return lambda principal: _of_principal(principal, route, parts, config.max)
+
+
 def _of_consumer(exchange: Exchange, route: str, parts: Key, most: int | None) -> Place | None:
-    """The most particular figure wins: the consumer's for this route, the route's own, the consumer's or its tier's."""
     principal = exchange.principal
     if principal is None:
         # only where an authenticator in shadow let somebody pass: each address is one caller
         return None if most is None else ((*parts, "anonymous:" + caller_network(exchange.request.client)), most)
+    return _of_principal(principal, route, parts, most)
+
+
+def _of_principal(principal: Principal, route: str, parts: Key, most: int | None) -> Place | None:
+    """The most particular figure wins: the consumer's for this route, the route's own, the consumer's or its tier's."""
     own = None if principal.consumer is None else principal.consumer.route_limits.get(route)
     if own is not None and own.concurrency is not None:
         return ("own", route, principal.key), own.concurrency

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from gateway.api.callers import scope_parts
-from gateway.api.exchange import Exchange, Proceed
+from gateway.api.errors import StoreError
+from gateway.api.exchange import Exchange, Principal, Proceed
+from gateway.api.limits.board import Board, Shown
+from gateway.api.limits.place import NAMESPACE
 from gateway.api.messages import Response
+from gateway.api.pause import pause
 from gateway.api.policy import CheckContext, Complaint, Layer, Level
-from gateway.api.ports import Scope
+from gateway.api.ports import LocalStore, Scope, Store
 from gateway.api.problem import problem
 from gateway.api.slots import Slots, share
 from policies.concurrency.config import ConcurrencyConfig
-from policies.concurrency.core import Key, finder
+from policies.concurrency.core import Key, consumer_finder, finder
+from policies.concurrency.shared import SharedPlaces
 
 RETRY_SOON = ((b"retry-after", b"1"),)
+LOOK_S = 0.05  # between two looks for a place of several processes
+KEYS_KEPT = 32768
 
 
 class Places:
@@ -33,7 +41,11 @@ class Places:
 
 
 def build(config: ConcurrencyConfig, scope: Scope) -> Layer:
-    return ConcurrencyLayer(config, scope)
+    place = scope.shared(NAMESPACE)
+    store = place.store(config.store)
+    return (
+        ConcurrencyLayer(config, scope) if isinstance(store, LocalStore) else SharedLayer(config, scope, place, store)
+    )
 
 
 def check(config: ConcurrencyConfig, context: CheckContext) -> Iterator[Complaint]:
@@ -43,15 +55,14 @@ def check(config: ConcurrencyConfig, context: CheckContext) -> Iterator[Complain
         yield Complaint(("scope",), "with scope: route under global every route counts for itself", "warning")
 
 
-class ConcurrencyLayer(Layer):
-    """A place is held until the exchange ends, its last byte sent."""
+class _Base(Layer, Shown):
+    """What is decided when the configuration is compiled, and what both kinds answer."""
 
     def __init__(self, config: ConcurrencyConfig, scope: Scope) -> None:
         # what a limit is called says which it is, whatever its figure; shadow counts beside the enforced ones
         parts = (scope.name, config.per, *scope_parts(config.scope, scope))
         self._find = finder(config, scope.route, parts)
-        self._places = scope.state(("places", scope.shadow), Places)
-        self._workers = scope.workers
+        self._of = consumer_finder(config, scope.route, parts)
         self._queue = share(config.queue, scope.workers)
         self._queue_s = config.queue_timeout
         self._clock = scope.clock.monotonic
@@ -60,6 +71,43 @@ class ConcurrencyLayer(Layer):
         self._allowed = scope.tally("allow")
         self._waited = scope.tally("wait")
         self._refused = scope.tally("refuse")
+        self._board = scope.shared(NAMESPACE).state("board", Board)
+        if not scope.shadow:
+            self._board.limits.add(self)
+
+    def _until(self, exchange: Exchange) -> float:
+        """When waiting in the queue ends."""
+        return min(exchange.deadline, self._clock() + self._queue_s) if self._queue_s else exchange.deadline
+
+    def _refuse(self, exchange: Exchange) -> Response:
+        self._refused.value += 1
+        return problem(
+            exchange,
+            429,
+            "concurrency.exceeded",
+            f"The limit '{self._label}' of calls at a time is reached; end some, or try again soon.",
+            RETRY_SOON,
+        )
+
+    def _entry(self, key: str, most: int, used: int, *, shared: bool) -> dict[str, Any]:
+        return {
+            "key": key,
+            "policy": "concurrency",
+            "limit": self._label,
+            "shared": shared,
+            "max": most,
+            "in_use": used,
+            "left": max(0, most - used),
+        }
+
+
+class ConcurrencyLayer(_Base):
+    """A place is held until the exchange ends, its last byte sent."""
+
+    def __init__(self, config: ConcurrencyConfig, scope: Scope) -> None:
+        super().__init__(config, scope)
+        self._places = scope.state(("places", scope.shadow), Places)
+        self._workers = scope.workers
 
     async def around(self, exchange: Exchange, proceed: Proceed) -> Response:
         place = self._find(exchange)
@@ -86,21 +134,86 @@ class ConcurrencyLayer(Layer):
             slots.used.value += 1
             return None
         if self._queue:
-            until = exchange.deadline
-            if self._queue_s:
-                until = min(until, self._clock() + self._queue_s)
             try:
-                if await slots.wait(exchange, self._queue, until) is None:
+                if await slots.wait(exchange, self._queue, self._until(exchange)) is None:
                     self._waited.value += 1
                     return None
             except BaseException:
                 self._places.tidy(key, slots)
                 raise
-        self._refused.value += 1
-        return problem(
-            exchange,
-            429,
-            "concurrency.exceeded",
-            f"The limit '{self._label}' of calls at a time is reached; end some, or try again soon.",
-            RETRY_SOON,
-        )
+        return self._refuse(exchange)
+
+    async def show(self, principal: Principal, *, reset: bool) -> dict[str, Any] | None:
+        """Calls under way cannot be reset."""
+        place = self._of(principal)
+        if place is None:
+            return None
+        key, most = place
+        slots = self._places.of.get(key)
+        entry = self._entry("|".join(key), most, slots.used.value if slots else 0, shared=False)
+        return entry | {"max": share(most, self._workers)} if self._workers > 1 else entry
+
+
+class SharedLayer(_Base):
+    """The same with places in a store: they count in all processes together."""
+
+    def __init__(self, config: ConcurrencyConfig, scope: Scope, place: Scope, store: Store) -> None:
+        super().__init__(config, scope)
+        self._store = store.within("concurrency", "shadow") if scope.shadow else store.within("concurrency")
+        self._places = place.state(("places", store), lambda: SharedPlaces(store, scope.workers))
+        place.spawn(f"places {id(self._places):x}", self._places.run)
+        self._keys: dict[Key, str] = {}
+        self._waiting: dict[str, int] = {}
+
+    async def around(self, exchange: Exchange, proceed: Proceed) -> Response:
+        place = self._find(exchange)
+        if place is not None:
+            parts, most = place
+            key = self._full_key(parts)
+            if await self._places.take(key, most) or await self._wait(exchange, key, most):
+                exchange.on_close(lambda: self._places.leave(key))
+            elif not self._shadow:
+                return self._refuse(exchange)
+            else:
+                self._refused.value += 1
+                exchange.note("shadow:concurrency.exceeded")
+        self._allowed.value += 1
+        return await proceed(exchange)
+
+    async def _wait(self, exchange: Exchange, key: str, most: int) -> bool:
+        """Whether a place came free in time. Nobody tells when another process gives one back: it is looked for."""
+        waiting = self._waiting.get(key, 0)
+        if waiting >= self._queue or self._shadow:
+            return False
+        self._waiting[key] = waiting + 1
+        try:
+            until = self._until(exchange)
+            while self._clock() + LOOK_S < until:
+                await pause(exchange, LOOK_S)
+                if await self._places.take(key, most):
+                    self._waited.value += 1
+                    return True
+            return False
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
+
+    async def show(self, principal: Principal, *, reset: bool) -> dict[str, Any] | None:
+        place = self._of(principal)
+        if place is None:
+            return None
+        parts, most = place
+        key = self._full_key(parts)
+        try:
+            return self._entry(key, most, await self._places.look(key), shared=True)
+        except StoreError:
+            return {"key": key, "policy": "concurrency", "limit": self._label, "unknown": "the store is away"}
+
+    def _full_key(self, parts: Key) -> str:
+        key = self._keys.get(parts)
+        if key is None:
+            if len(self._keys) >= KEYS_KEPT:
+                self._keys.clear()
+            key = self._keys[parts] = self._store.within(*parts[:-1]).full_key(parts[-1])
+        return key

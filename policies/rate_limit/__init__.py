@@ -1,9 +1,10 @@
 """Limits on the rate of calls."""
 
+from gateway.api.limits.gate import merge
 from gateway.api.policy import Level, PolicySpec, Slot
 from policies.rate_limit.checks import check
 from policies.rate_limit.config import RateLimitConfig
-from policies.rate_limit.policy import build, merge
+from policies.rate_limit.policy import build
 
 POLICY = PolicySpec(
     name="rate_limit",

@@ -14,11 +14,14 @@ from gateway.api.addresses import caller_network
 from gateway.api.callers import key_of, scope_parts, value_of
 from gateway.api.consumers import Limits
 from gateway.api.exchange import Exchange, Principal
+from gateway.api.limits.bucket import Bucket
+from gateway.api.limits.fields import quoted
+from gateway.api.limits.limit import Charge
+from gateway.api.limits.operations import Amount, Away
 from gateway.api.messages import Field
 from gateway.api.policy import Level
-from gateway.api.ports import LocalStore, Scope
+from gateway.api.ports import LocalStore, Scope, Store
 from policies.rate_limit.config import RateLimitConfig, burst_of
-from policies.rate_limit.core import Bucket
 
 KEPT = 32768  # accounts of all limits of a process, about 13 MiB; then the oldest go
 _FIGURES_KEPT = 1024  # figures of one limit: as many as there are tiers, and consumers with their own
@@ -27,7 +30,7 @@ _FIGURES_KEPT = 1024  # figures of one limit: as many as there are tiers, and co
 class Figures:
     """A rate and a burst, as this process applies and announces them."""
 
-    __slots__ = ("bucket", "cost_s", "costs_s", "item", "policy_field", "policy_item")
+    __slots__ = ("away", "bucket", "burst", "cost_s", "costs_s", "item", "policy_field", "policy_item", "rate_per_s")
 
     def __init__(self, label: str, rate_per_s: float, burst: float, config: RateLimitConfig, workers: int) -> None:
         self.bucket = Bucket.of(rate_per_s, burst, share=workers, highest_cost=config.highest_cost)
@@ -35,23 +38,51 @@ class Figures:
         costs: Mapping[str, int] = config.cost if isinstance(config.cost, Mapping) else {}
         self.costs_s = {method: cost * interval_s for method, cost in costs.items()}
         self.cost_s = (1 if isinstance(config.cost, Mapping) else config.cost) * interval_s
-        # draft-ietf-httpapi-ratelimit-headers-10 §4, §5: lists of sf-strings with parameters. q and w are those of the
-        # whole gateway, whatever this process's share; the label holds no quote and no backslash
-        quoted = b'"%s"' % label.encode("ascii")
-        self.policy_item = quoted + b";q=%d;w=%d" % (max(1, int(burst)), ceil(burst / rate_per_s))
+        # q and w are those of the whole gateway, whatever this process's share
+        self.policy_item = quoted(label) + b";q=%d;w=%d" % (max(1, int(burst)), ceil(burst / rate_per_s))
         self.policy_field: Field = (b"ratelimit-policy", self.policy_item)
-        self.item = quoted.replace(b"%", b"%%") + b";r=%d;t=%d"
+        self.item = quoted(label).replace(b"%", b"%%") + b";r=%d;t=%d"
+        self.rate_per_s = rate_per_s
+        self.burst = burst
+        self.away: Away = config.on_store_error
+
+
+class RateCharge(Charge):
+    """What a call takes from a bucket."""
+
+    __slots__ = ("figures",)
+
+    def __init__(self, key: str, figures: Figures, cost_s: float) -> None:
+        self.amount = Amount(key, b"rate", cost_s, figures.bucket.ceiling_s, 0.0, figures.away)
+        self.policy_item = figures.policy_item
+        self.figures = figures
+
+    def item(self, standing: float) -> bytes:
+        return self.figures.item % (self.figures.bucket.left(standing), max(0, ceil(standing)))
+
+    def wait_s(self, standing: float) -> int:
+        bucket = self.figures.bucket
+        return bucket.wait_s(standing) if self.amount.cost and standing > bucket.ceiling_s else 0
 
 
 class Account:
     """One caller's bucket."""
 
-    __slots__ = ("figures", "key", "owner")
+    __slots__ = ("charges", "figures", "key", "owner")
 
     def __init__(self, key: str, figures: Figures, owner: object = None) -> None:
         self.key = key
         self.figures = figures
         self.owner = owner  # whose limits the figures were made from, where those may change
+        self.charges: dict[float, RateCharge] | None = None  # by cost, where a store is asked with them
+
+    def charge(self, cost_s: float) -> RateCharge:
+        if self.charges is None:
+            self.charges = {}
+        made = self.charges.get(cost_s)
+        if made is None:
+            made = self.charges[cost_s] = RateCharge(self.key, self.figures, cost_s)
+        return made
 
 
 Known = dict[str | bytes, Account]
@@ -84,14 +115,15 @@ def label_of(config: RateLimitConfig, scope: Scope) -> str:
 class Accounts:
     """The accounts of one limit."""
 
-    def __init__(self, config: RateLimitConfig, scope: Scope, store: LocalStore) -> None:
+    def __init__(self, config: RateLimitConfig, scope: Scope, store: Store) -> None:
         self.label = label_of(config, scope)
         self._config = config
-        self._workers = max(1, scope.workers)
+        self._workers = max(1, scope.workers) if isinstance(store, LocalStore) else 1
         self._route = scope.route
         self._known: Known = {}
         self._shelf = scope.state("accounts", Shelf)
         self._made: dict[tuple[float, float], Figures] = {}
+        store = store.within("rate")
         if scope.shadow:
             store = store.within("shadow")  # decides beside the enforced limits, never with their tokens
         self._tier_store = store.within("tier")
@@ -113,6 +145,10 @@ class Accounts:
             account = Account(self._store.full_key(""), figures)
             return lambda exchange: account
         return self._by_value(figures, value_of(per), key_of(per))
+
+    def of(self, principal: Principal) -> Account | None:
+        """The account of a consumer who is not calling now; None where callers are told apart by something else."""
+        return self._resolve(principal) if self._config.per == "consumer" else None
 
     def _make_figures(self, rate_per_s: float, burst: float) -> Figures:
         made = self._made.get((rate_per_s, burst))

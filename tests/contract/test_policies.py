@@ -306,7 +306,7 @@ def answered(runner, chain, exchange):
 
 def test_policies_merge_only_what_they_can_refuse_together():
     merging = [spec for spec in REGISTRY.values() if spec.merge is not None]
-    assert [spec.name for spec in merging] == ["rate_limit"]
+    assert [spec.name for spec in merging] == ["quota", "rate_limit"]
     for spec in merging:
         scope = scope_of(spec)
         assert isinstance(spec.merge([spec.build(config, scope) for config in example(spec)]), Gate)

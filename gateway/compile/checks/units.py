@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from gateway.api.policy import CheckContext
-from gateway.compile.available import unusable_store
 from gateway.compile.decode.blocks import Remarks, complain
 from gateway.compile.decode.errors import Keys
 from gateway.compile.decode.policies import PolicyUnit, has_field
 from gateway.compile.finding import suggestion
 from gateway.compile.world import World
-from gateway.stores.open import check_url, kind
+from gateway.stores.open import check_url
 
 
 def check_unit(world: World, unit: PolicyUnit, context: CheckContext, remarks: Remarks) -> None:
@@ -21,7 +20,6 @@ def check_unit(world: World, unit: PolicyUnit, context: CheckContext, remarks: R
     store: object = unit.plan.config.store if has_field(type(unit.plan.config), "store") else None  # type: ignore[attr-defined]
     if isinstance(store, str):
         check_store(world, store, (*unit.keys, "store"), remarks)
-    _check_kind(world, unit, store, remarks)
     for complaint in unit.spec.check(unit.plan.config, context):
         complain(remarks, unit.keys, complaint)
 
@@ -41,18 +39,3 @@ def check_store_url(url: str, keys: Keys, remarks: Remarks) -> None:
         check_url(url)
     except ValueError as problem:
         remarks.add(keys, str(problem))
-
-
-def _check_kind(world: World, unit: PolicyUnit, written: object, remarks: Remarks) -> None:
-    """Whether the policy can use the store that it names or takes."""
-    if world.settings is None:
-        return
-    named = written or world.settings.store
-    if not isinstance(named, str):
-        return
-    used = kind(world.settings.stores.get(named, named))
-    if used == "sqlite" and not written:
-        return  # as the default it holds what must last, and nothing else
-    what = unusable_store(unit.plan.policy, used)
-    if what is not None:
-        remarks.add((*unit.keys, "store") if written else unit.keys, what)

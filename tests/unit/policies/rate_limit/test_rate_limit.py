@@ -1,5 +1,6 @@
 """rate_limit: who pays, what callers are told, several limits at once."""
 
+import asyncio
 import json
 
 import pytest
@@ -8,10 +9,12 @@ from hypothesis import strategies as st
 
 from gateway.api.consumers import Limits, Rate
 from gateway.api.exchange import Principal
-from gateway.api.policy import Level, Slot
+from gateway.api.limits.gate import merge
+from gateway.api.policy import PENDING, Level, Slot
 from gateway.testing.clock import FakeClock
 from gateway.testing.exchange import FakeScope, make_exchange, make_principal
 from gateway.testing.store import RemoteStore
+from gateway.testing.turns import a_turn
 from policies.rate_limit import POLICY, accounts
 from policies.rate_limit.config import RateLimitConfig
 
@@ -249,11 +252,129 @@ def test_shadow_has_buckets_of_its_own_and_says_nothing():
     assert passes(holding, 5) == 2
 
 
-def test_a_store_that_must_be_waited_for_is_not_for_this_version():
+# --- a store that several processes share
+
+
+def ask(built, exchange):
+    """The answer of a gate that may have to wait."""
+    verdict = built.check(exchange)
+    return asyncio.run(built.wait(exchange)) if verdict is PENDING else verdict
+
+
+def shared(clock, **changed):
+    """Two processes' scopes over one store, and the store."""
+    remote = RemoteStore(clock)
+    scopes = [
+        FakeScope(policy="rate_limit", clock=clock, stores={"redis": remote.scoped("limits")}, **changed)
+        for _ in range(2)
+    ]
+    return remote, scopes
+
+
+def test_processes_share_one_bucket():
+    _, scopes = shared(FakeClock())
+    gates = [gate(scope, per="ip", rate="1/s", burst=5, store="redis") for scope in scopes]
+    exchanges = [make_exchange() for _ in range(8)]
+    answers = [ask(gates[number % 2], exchange) for number, exchange in enumerate(exchanges)]
+    assert [answer is None for answer in answers] == [True] * 5 + [False] * 3
+    assert told(exchanges[4]) == {"ratelimit-policy": '"ip";q=5;w=5', "ratelimit": '"ip";r=0;t=5'}
+    assert told(exchanges[5]) == {"ratelimit-policy": '"ip";q=5;w=5', "ratelimit": '"ip";r=0;t=5'}
+    assert answers[5].headers.get(b"retry-after") == b"1"
+    assert scopes[0].counts() == {"allow": 3, "refuse": 1}
+
+
+def test_limits_of_one_slot_are_one_operation_and_a_refusal_charges_none():
     clock = FakeClock()
-    scope = FakeScope(clock=clock, stores={"redis": RemoteStore(clock).scoped("rate_limit")})
-    with pytest.raises(ValueError, match="in memory in this version"):
-        gate(scope, per="ip", rate="1/s", store="redis")
+    remote, (scope, _) = shared(clock)
+    scope.stores["plain"] = scope.store("memory")
+    built = merge(
+        [
+            gate(scope, per="ip", rate="1/s", burst=2, store="redis"),
+            gate(scope, per="route", rate="1/s", burst=10, store="redis"),
+            gate(scope, per="ip", rate="1/s", burst=3, name="here", store="plain"),
+        ]
+    )
+    for number in range(4):
+        before = remote.operations
+        exchange = make_exchange()
+        assert (ask(built, exchange) is None) is (number < 2)
+        assert remote.operations == before + 1
+    assert told(exchange)["ratelimit"] == '"here";r=1;t=2, "ip";r=0;t=2, "route";r=8;t=2'
+
+
+def test_a_refusal_in_memory_asks_no_store():
+    remote, (scope, _) = shared(FakeClock())
+    scope.stores["plain"] = scope.store("memory")
+    built = merge(
+        [gate(scope, per="route", rate="1/s", store="redis"), gate(scope, per="ip", rate="1/s", burst=1, store="plain")]
+    )
+    assert ask(built, make_exchange()) is None
+    asked = remote.operations
+    assert built.check(make_exchange()).status == 429
+    assert remote.operations == asked
+
+
+def test_a_call_that_free_methods_make_is_never_refused():
+    _, (scope, _) = shared(FakeClock())
+    built = gate(scope, per="ip", rate="1/s", burst=1, cost={"GET": 0}, store="redis")
+    assert ask(built, make_exchange("POST")) is None
+    assert ask(built, make_exchange("POST")).status == 429
+    assert ask(built, make_exchange("GET")) is None
+
+
+@pytest.mark.parametrize(("mode", "passing"), [("local", 2), ("allow", 20), ("deny", 0)])
+def test_without_its_store(mode, passing):
+    remote, (scope, _) = shared(FakeClock(), workers=3)
+    built = gate(scope, per="ip", rate="1/m", burst=6, store="redis", on_store_error=mode)
+    remote.down = True
+    answers = [ask(built, make_exchange()) for _ in range(20)]
+    assert sum(answer is None for answer in answers) == passing
+    if mode == "deny":
+        assert (answers[0].status, answers[0].headers.get(b"retry-after")) == (503, b"1")
+        assert json.loads(answers[0].body)["code"] == "rate_limit.store-unavailable"
+    if mode == "local":
+        assert answers[-1].status == 429
+
+
+def test_what_is_told_without_a_store_is_true():
+    clock = FakeClock()
+    remote, (scope, _) = shared(clock, workers=2)
+    built = gate(scope, per="ip", rate="1/s", burst=4, store="redis")
+    remote.down = True
+    while (refusal := ask(built, make_exchange())) is None:
+        pass
+    clock.advance(int(refusal.headers.get(b"retry-after")))
+    assert ask(built, make_exchange()) is None
+
+
+def test_in_shadow_a_shared_limit_says_nothing():
+    _, (scope, _) = shared(FakeClock(), shadow=True)
+    built = gate(scope, per="ip", rate="1/s", burst=1, store="redis")
+    for _ in range(2):
+        exchange = make_exchange()
+        ask(built, exchange)
+        assert exchange.response_headers == []
+
+
+def test_a_cancelled_call_gives_back_what_it_took_in_memory():
+    class Never(RemoteStore):
+        async def run(self, operation, namespace=None):
+            await asyncio.get_running_loop().create_future()
+
+    clock = FakeClock()
+    scope = FakeScope(clock=clock, stores={"redis": Never(clock).scoped("limits")})
+    scope.stores["plain"] = scope.store("memory")
+    alone = gate(scope, per="ip", rate="1/m", burst=1, store="plain")
+    built = merge([alone, gate(scope, per="route", rate="1/s", store="redis")])
+
+    async def leave():
+        call = asyncio.ensure_future(built.wait(make_exchange()))
+        await a_turn()
+        call.cancel()
+        await asyncio.wait({call})
+
+    asyncio.run(leave())
+    assert alone.check(make_exchange()) is None
 
 
 # --- several at once

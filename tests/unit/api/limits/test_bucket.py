@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.rate_limit.core import SLACK, Bucket, debt_after
+from gateway.api.limits.bucket import SLACK, Bucket, debt_after
 
 RATES = st.floats(0.01, 10_000)
 BURSTS = st.integers(1, 50)
