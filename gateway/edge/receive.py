@@ -116,7 +116,7 @@ class Receiver:
         request.headers = headers = strip_request(headers)
         caller = snapshot.proxy.apply(headers, request.peer, request.scheme, host)
         request.client, request.scheme, request.authority, trusted = caller
-        request.host = authority.host if caller.authority is host else parse_authority(caller.authority).host
+        request.host = authority.host if caller.authority == host else parse_authority(caller.authority).host
         if rules.client_certificates and "tls" in scope["extensions"]:
             request.certificate = scope["extensions"]["tls"]["client_cert_der"]
         certificate_of = snapshot.proxy.certificate_of

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGISendEvent, HTTPResponseStartEvent
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from gateway.upstream.wire import CONTROLS
 
 
 class HeldFlow(FlowControl):
@@ -27,10 +29,14 @@ class HeldFlow(FlowControl):
 
 
 class ClosingCycle(RequestResponseCycle):
-    """One Date; no chunks for HTTP/1.0, whose bodies end with the connection, which is the protocol's to close; trailers."""
+    """Writes an answer whole in one piece: head and body apart would cost a system call and a wake-up more.
+
+    One Date; no chunks for HTTP/1.0, whose bodies end with the connection, which is the protocol's to close; trailers.
+    """
 
     closing = False  # the answer said so: it is the connection's last
     until_close = False
+    _head = b""  # until something of the body comes
 
     def leave(self) -> None:
         """The client is gone."""
@@ -39,37 +45,73 @@ class ClosingCycle(RequestResponseCycle):
             self.message_event.set()
 
     async def send(self, message: ASGISendEvent) -> None:
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
         if message["type"] == "http.response.start":
-            names = {name for name, _ in message["headers"]}
-            if b"date" in names:
-                self.default_headers = []
-            if self.scope["http_version"] == "1.0" and b"content-length" not in names:
-                self.until_close = True
-                self.chunked_encoding = False
-            await super().send(message)
-            self.closing = not self.keep_alive
-            self.keep_alive = True  # or uvicorn would close at once, whatever the client still sends
-        elif self.until_close and message["type"] == "http.response.body":
-            await self._send_raw(message.get("body", b""), more_body=message.get("more_body", False))
-        elif "trailers" in message and self.chunked_encoding and self._takes_trailers():
-            # RFC 9112 §7.1.2; the edge sends them with the end, when all of the body is out
-            fields = b"".join(b"%b: %b\r\n" % field for field in cast(dict[str, Any], message)["trailers"])
-            await self._send_raw(b"0\r\n%b\r\n" % fields, more_body=False)
-        else:
-            await super().send(message)
+            self._start(message)
+        elif message["type"] == "http.response.body":
+            self._write(message)
 
     def _takes_trailers(self) -> bool:
         """RFC 9110 §6.5.1: the caller says that it does not throw them away."""
         codings = b",".join(value for name, value in self.scope["headers"] if name == b"te").lower().split(b",")
         return b"trailers" in (coding.strip(b" \t") for coding in codings)
 
-    async def _send_raw(self, body: bytes, *, more_body: bool) -> None:
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        if self.scope["method"] != "HEAD":
-            self.transport.write(body)
+    def _start(self, message: HTTPResponseStartEvent) -> None:
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        status, fields = message["status"], list(message.get("headers", ()))
+        length: int | None = None
+        dated = False
+        for name, value in fields:
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"date":
+                dated = True
+            elif name == b"connection":
+                self.closing = True  # the edge sends no other than close
+        if not dated:
+            fields[:0] = self.default_headers
+        if not self.keep_alive and not self.closing:
+            self.closing = True
+            fields.append((b"connection", b"close"))
+        self.keep_alive = True  # closing is the protocol's: the client may be sending still
+        if self.scope["method"] == "HEAD" or status in (204, 304):
+            length = 0
+        elif length is None:
+            if self.scope["http_version"] == "1.0":
+                self.until_close = True
+            else:
+                fields.append((b"transfer-encoding", b"chunked"))
+        self.chunked_encoding = length is None and not self.until_close
+        self.expected_content_length = length or 0
+        parts = [STATUS_LINE[status]]
+        for name, value in fields:
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(b"\r\n")
+        head = b"".join(parts)
+        # as many CRLFs as belong there, and no other control character
+        if len(head) - len(head.translate(None, CONTROLS)) != 2 * (len(fields) + 2):
+            raise ValueError("a control character in the fields of an answer")
+        self._head = head
+
+    def _write(self, message: Any) -> None:  # the edge adds `trailers`, which ASGI's type of it lacks
+        body, more_body = message.get("body", b""), message.get("more_body", False)
+        if self.chunked_encoding:
+            if body:
+                body = b"%x\r\n%b\r\n" % (len(body), body)
+            if not more_body:  # RFC 9112 §7.1.2
+                trailers = message["trailers"] if "trailers" in message and self._takes_trailers() else ()
+                body += b"0\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % field for field in trailers)
+        elif not self.until_close:
+            self.expected_content_length -= len(body)
+            if self.expected_content_length < 0 or (self.expected_content_length and not more_body):
+                raise ValueError("an answer's body differs from its Content-Length")
+        head, self._head = self._head, b""
+        if head or body:
+            self.transport.write(head + body)
         if not more_body:
             self.response_complete = True
             self.message_event.set()
