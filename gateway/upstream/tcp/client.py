@@ -67,8 +67,6 @@ class MessageUpstream(Upstream):
         stale: bool | None,
     ) -> Response:
         """One try on one target. An error with sent=False left the target as it was, but for connections."""
-        if request.before is not None:
-            await request.before()
         if request.correlation is not None:
             return await self._correlated(pool, request, message, deadline, fresh=stale is not None)
         connection = await self._ready_connection(pool, request, deadline, sure=not replayable, fresh=stale is not None)
