@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Final
 
 import httpx
@@ -19,29 +18,33 @@ MAX_REMOTE: Final = 32 * 2**20  # octets of one remote document
 
 
 class Catalogue:
-    """Remembers compiled WSDLs by the contents of all their files."""
+    """Remembers compiled WSDLs by the contents of all their files.
+
+    By the octets themselves, not by a digest of them: what is read twice is mostly the same object, and then comparing costs
+    nothing. Five hundred routes may name one WSDL of 5 MB.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, bool, str], tuple[dict[str, str], Shared]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, bool, bytes], tuple[dict[str, bytes | None], Shared]] = OrderedDict()
 
     def compiled(self, location: str, read_file: Callable[[str], bytes], *, remote: bool = False) -> Shared:
         """The WSDL at `location`. Raises BadWsdl, OSError when the file itself cannot be read."""
         read = reader(read_file, remote)
         root = read(location)
-        key = (location, remote, sha256(root).hexdigest())
+        key = (location, remote, root)
         with self._lock:  # two routes that name one WSDL wait for one compilation
             known = self._known.get(key)
-            if known is not None and all(_digest(read, file) == digest for file, digest in known[0].items()):
+            if known is not None and all(_contents(read, file) == octets for file, octets in known[0].items()):
                 self._known.move_to_end(key)
                 return known[1]
             wsdl = compile_wsdl(location, lambda path: root if path == location else read(path), remote=remote)
-            digests = {file: _digest(read, file) for file in wsdl.documents.files if file != location}
+            imported = {file: _contents(read, file) for file in wsdl.documents.files if file != location}
             # the documents have said all they know; their trees are several times the size of what is kept
             wsdl.documents.definitions.clear()
             wsdl.documents.schemas.clear()
             shared = Shared(wsdl)
-            self._known[key] = (digests, shared)
+            self._known[key] = (imported, shared)
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
             return shared
@@ -50,11 +53,11 @@ class Catalogue:
 CATALOGUE: Final = Catalogue()
 
 
-def _digest(read: Read, file: str) -> str:
+def _contents(read: Read, file: str) -> bytes | None:
     try:
-        return sha256(read(file)).hexdigest()
+        return read(file)
     except OSError:
-        return ""
+        return None
 
 
 def reader(read_file: Callable[[str], bytes], remote: bool) -> Read:

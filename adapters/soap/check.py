@@ -51,7 +51,7 @@ def check(config: SoapConfig, scope: AdapterScope) -> Iterator[Complaint]:
         return
     mapped = list(_mapping(config, shared.wsdl.schema, operation))
     yield from mapped
-    yield from _lossy(shared.wsdl.schema, operation)
+    yield from _lossy(shared, operation)
     if not mapped and not shared.wsdl.findings.errors:
         yield from _built(config, scope, shared, operation)
 
@@ -87,12 +87,15 @@ def _lines(block: str, schema: Schema, root: Element, lines: Mapping[str, object
             yield Complaint((block, path), str(exc))
 
 
-def _lossy(schema: Schema, operation: Operation) -> Iterator[Complaint]:
+def _lossy(shared: Shared, operation: Operation) -> Iterator[Complaint]:
     """Nothing is lost in silence: where JSON cannot keep the order of elements, ops are told."""
+    if not shared.lossy:
+        return
+    schema = shared.wsdl.schema
     messages = [message for message in (operation.input, operation.output) if message is not None]
     roots = [element for message in messages for element in body_elements(message)]
     for kind in reachable_types(schema, roots, LOOKED_AT):
-        keys = [] if kind.mixed or kind.content is None else shape_of(kind).lossy()
+        keys = [] if kind.mixed or kind.content is None else shape_of(kind).lossy
         if keys:
             name = local_name(kind.name) or "a type"
             where = f"{kind.place.file}:{kind.place.line}: " if kind.place.file else ""
@@ -117,7 +120,7 @@ def _listening(config: SoapConfig, listen: Listen, scope: AdapterScope, shared: 
             yield Complaint((*at, "path"), str(exc))
         else:
             _, operation = shared.wsdl.require(name, service=config.service, port=config.port)
-            yield from _lossy(shared.wsdl.schema, operation)
+            yield from _lossy(shared, operation)
             yield from _unused(at, settings, operation)
             continue
         sound = False
@@ -148,7 +151,7 @@ def _built(config: SoapConfig, scope: AdapterScope, shared: Shared, operation: O
     """Files of the signature, the address: whatever only building shows."""
     port, _ = shared.wsdl.require(operation.name, service=config.service, port=config.port)
     try:
-        SoapCodec(config, OperationCodec(shared.wsdl, operation, shared), port, scope.read_file)
+        SoapCodec(config, OperationCodec(shared.wsdl, operation, shared, warm=0), port, scope.read_file)
     except OSError as exc:
         yield Complaint(("security", "signature"), f"cannot read {exc.filename or 'a file'}: {exc.strerror or exc}")
     except ValueError as exc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from gateway.compile.plan import ConsumerPlan, Plan, PolicyPlan, RoutePlan, Upst
 
 PART_BYTES = 16 * 1024  # models unpickle at 8 to 15 MB/s here, so a part holds the worker's loop for 1 to 2 ms
 TABLES = ("routes", "upstreams", "consumers")
+FILES = "files"
+SHARED_BYTES = 1024  # contents of files from this length on travel once, however many routes refer to them
 
 
 @dataclass(slots=True)
@@ -67,11 +70,14 @@ def split(delta: Delta) -> Iterator[bytes]:
         secret=delta.secret,
     )  # fmt: skip
     yield pickle.dumps(head, pickle.HIGHEST_PROTOCOL)
+    files = {octets: number for number, octets in enumerate(_files(delta))}
+    for octets, number in files.items():
+        yield pickle.dumps((FILES, [(number, octets)]), pickle.HIGHEST_PROTOCOL)
     for table in TABLES:
         entries = list(getattr(delta, table).items())
         size = 1
         while entries:
-            part = pickle.dumps((table, entries[:size]), pickle.HIGHEST_PROTOCOL)
+            part = _dumps((table, entries[:size]), files)
             if len(part) > PART_BYTES and size > 1:
                 size = max(1, size * PART_BYTES // (len(part) * 2))
                 continue
@@ -81,23 +87,67 @@ def split(delta: Delta) -> Iterator[bytes]:
                 size *= 2
 
 
+def _files(delta: Delta) -> set[bytes]:
+    """What adapters read, each once: five hundred routes may name one WSDL of 5 MB."""
+    return {
+        octets
+        for plan in delta.routes.values()
+        if plan.adapter is not None
+        for octets in plan.adapter.files.values()
+        if len(octets) >= SHARED_BYTES
+    }
+
+
+def _dumps(part: object, files: Mapping[bytes, int]) -> bytes:
+    if not files:
+        return pickle.dumps(part, pickle.HIGHEST_PROTOCOL)
+    buffer = io.BytesIO()
+    _Pickler(buffer, files).dump(part)
+    return buffer.getvalue()
+
+
+class _Pickler(pickle.Pickler):
+    """Writes the number of a file instead of its contents."""
+
+    def __init__(self, buffer: io.BytesIO, files: Mapping[bytes, int]) -> None:
+        super().__init__(buffer, pickle.HIGHEST_PROTOCOL)
+        self._files = files
+
+    def persistent_id(self, value: Any) -> int | None:
+        return self._files.get(value) if type(value) is bytes and len(value) >= SHARED_BYTES else None
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, part: bytes, files: Mapping[int, bytes]) -> None:
+        super().__init__(io.BytesIO(part))
+        self._files = files
+
+    def persistent_load(self, number: int) -> bytes:
+        return self._files[number]
+
+
 class Assembly:
     """Puts parts together again, in the order that split() gave them."""
 
     def __init__(self) -> None:
         self._delta: Delta | None = None
+        self._files: dict[int, bytes] = {}
 
     def add(self, part: bytes) -> None:
         # only the supervisor, which started this process, can write here
-        loaded = pickle.loads(part)  # noqa: S301
+        loaded = _Unpickler(part, self._files).load()
         if isinstance(loaded, Delta):
             self._delta = loaded
+            return
+        table, entries = loaded
+        if table == FILES:
+            self._files.update(entries)
         else:
-            table, entries = loaded
             getattr(self._delta, table).update(entries)
 
     def take(self) -> Delta:
         """The whole delta; the assembly is empty afterwards."""
         delta, self._delta = self._delta, None
+        self._files = {}
         assert delta is not None, "a delta begins with its head"
         return delta

@@ -133,6 +133,7 @@ class StubRoute:
 
     name: str
     fingerprint: bytes
+    adapter: None = None
 
 
 def make(workers: int) -> StubPlane:

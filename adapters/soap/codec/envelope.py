@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 from lxml import etree
@@ -16,7 +17,7 @@ from adapters.soap.codec.errors import NOT_UNDERSTOOD, Deviation, Misfit
 from adapters.soap.codec.faults import SoapFault, read_fault
 from adapters.soap.codec.lexical_form import Numbers
 from adapters.soap.codec.markup import Prefixes
-from adapters.soap.codec.reachable import reach
+from adapters.soap.codec.reachable import reach, reachable_types
 from adapters.soap.codec.reading import Readers
 from adapters.soap.codec.references import collect_ids
 from adapters.soap.codec.shape import shape_of
@@ -24,6 +25,7 @@ from adapters.soap.codec.writing import Emit, Unknown, WriteElement, Writers
 from adapters.soap.schema.components import Schema
 from adapters.soap.schema.model import (
     SOAP_ENC_11,
+    UNBOUNDED,
     XSD,
     XSI,
     ComplexType,
@@ -85,6 +87,14 @@ class Shared:
             made = self._bodies[message] = body_elements(message)
         return made
 
+    @cached_property
+    def lossy(self) -> bool:
+        """Whether any type of the WSDL holds elements whose order JSON does not keep."""
+        messages = (m for _, one in self.wsdl.operations() for m in (one.input, one.output) if m is not None)
+        roots = [element for message in messages for element in self.body(message)]
+        kinds = reachable_types(self.wsdl.schema, roots, UNBOUNDED)
+        return any(shape_of(kind).lossy for kind in kinds if not kind.mixed)
+
     def writers(self, unknown: Unknown, encoded: bool) -> Writers:
         made = self._writers.get((unknown, encoded))
         if made is None:
@@ -110,6 +120,7 @@ class OperationCodec:
         *,
         numbers: Numbers = "string",
         unknown: Unknown = "reject",
+        warm: int = WARM_TYPES,
     ) -> None:
         self.wsdl = wsdl
         self.operation = operation
@@ -134,8 +145,8 @@ class OperationCodec:
         self._write_headers: dict[str, WriteElement] = {
             local_name(element.name): header_writers.element(element) for element in self.header_elements
         }
-        writers.warm(WARM_TYPES)
-        self._readers.warm(WARM_TYPES)
+        writers.warm(warm)
+        self._readers.warm(warm)
         self.namespace = NAMESPACES[operation.version]
         self.opening = (
             f'{_DECLARATION}<env:Envelope xmlns:env="{self.namespace}"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -35,12 +36,13 @@ def reachable_types(schema: Schema, roots: Iterable[Element], limit: int) -> Ite
 def reach(schema: Schema, roots: Iterable[Element], reached: set[str]) -> bool:
     """Add to `reached` the namespaces of all elements and types below; True when anything at all may appear."""
     seen: set[int] = set()
-    waiting: list[Element | AnyType] = list(roots)
+    waiting: deque[Element | AnyType] = deque(roots)  # the nearest first: most messages use most namespaces soon
     everything = False
-    while waiting and not everything:
+    known = {XSD, *schema.namespaces}
+    while waiting and not everything and not known <= reached:
         if len(seen) > MAX_REACHED:
             return True
-        component = waiting.pop()
+        component = waiting.popleft()
         if id(component) in seen:
             continue
         seen.add(id(component))
@@ -61,7 +63,7 @@ def reach(schema: Schema, roots: Iterable[Element], reached: set[str]) -> bool:
     return everything
 
 
-def _elements(particle: Particle | None, found: list[Element | AnyType]) -> Iterator[bool]:
+def _elements(particle: Particle | None, found: deque[Element | AnyType]) -> Iterator[bool]:
     """Collect the elements of a content model; yields True for each wildcard."""
     if particle is None:
         return

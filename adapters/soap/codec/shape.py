@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from adapters.soap.schema.model import (
     UNBOUNDED,
@@ -66,6 +67,7 @@ class Shape:
     def order(self) -> Order:
         return Order(self)
 
+    @cached_property
     def lossy(self) -> list[str]:
         """Members whose order among each other JSON does not keep: they repeat together, as in (A|B)*."""
         return sorted({key for particle in particles_of(self.content) for key in self._interleaved(particle)})
@@ -80,7 +82,18 @@ class Shape:
             yield from (self.by_tag[candidate.name].key for candidate in term.candidates())
 
 
+_SHAPES: Final[WeakKeyDictionary[ComplexType, Shape]] = WeakKeyDictionary()
+
+
 def shape_of(kind: ComplexType) -> Shape:
+    """The shape of a compiled type, made once."""
+    shape = _SHAPES.get(kind)
+    if shape is None:
+        shape = _SHAPES[kind] = _shape_of(kind)
+    return shape
+
+
+def _shape_of(kind: ComplexType) -> Shape:
     shape = Shape(kind.content)
     if kind.content is None:
         return shape

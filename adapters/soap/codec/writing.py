@@ -19,7 +19,7 @@ from adapters.soap.codec.lexical import compile_lexical, family
 from adapters.soap.codec.lexical_form import Lexical
 from adapters.soap.codec.markup import Prefixes, escape_attribute, escape_text
 from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
-from adapters.soap.codec.shape import TEXT, TYPE, Shape, shape_of
+from adapters.soap.codec.shape import TEXT, TYPE, shape_of
 from adapters.soap.codec.writing_types import array_writer, attributes_writer, plain_writer, simple_content_writer
 from adapters.soap.schema.components import Schema
 from adapters.soap.schema.model import AnyType, ComplexType, Element, SimpleType, local_name, split
@@ -60,7 +60,6 @@ class Writers:
         self.encoded = encoded
         self._types: dict[AnyType, TypeWriter] = {}
         self._elements: dict[Element, WriteElement] = {}
-        self._shapes: dict[ComplexType, Shape] = {}
         self._lexicals: dict[SimpleType, Lexical] = {}
         self._cold: deque[AnyType] = deque()
 
@@ -90,12 +89,6 @@ class Writers:
         self._types[kind] = made
         self._cold.append(kind)
         return made
-
-    def shape(self, kind: ComplexType) -> Shape:
-        shape = self._shapes.get(kind)
-        if shape is None:
-            shape = self._shapes[kind] = shape_of(kind)
-        return shape
 
     def lexical(self, kind: SimpleType) -> Lexical:
         lexical = self._lexicals.get(kind)
@@ -236,7 +229,7 @@ class Writers:
             return array_writer(self, kind, kind.array_item)
         if kind.text is not None:
             return simple_content_writer(self, kind, kind.text)
-        shape = self.shape(kind)
+        shape = shape_of(kind)
         if shape.plain and not kind.mixed:
             return plain_writer(self, kind, shape)
         attributes = attributes_writer(self, kind)

@@ -148,7 +148,7 @@ class Particle:
     max: int = 1
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class ComplexType:
     """A complex type after derivation: `content` and `attributes` hold what it inherits too."""
 

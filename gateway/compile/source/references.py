@@ -33,6 +33,7 @@ class Outside:
 
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     _contents: dict[str, bytes | OSError] = field(default_factory=dict)
+    _digests: dict[str, bytes | None] = field(default_factory=dict)
 
     def variable(self, name: str) -> str | None:
         return self.environment.get(name)
@@ -56,16 +57,19 @@ class Outside:
     def forget(self) -> None:
         """Let go of what was read: the next compilation looks anew."""
         self._contents.clear()
+        self._digests.clear()
 
     def state(self, kind: str, name: str) -> bytes | None:
         """Digest of what is there now, None for nothing."""
         if kind == "env":
             value = self.variable(name)
             return None if value is None else digest(value.encode("utf-8", "surrogateescape"))
-        try:
-            return digest(self.read(name))
-        except OSError:
-            return None
+        if name not in self._digests:
+            try:
+                self._digests[name] = digest(self.read(name))
+            except OSError:
+                self._digests[name] = None
+        return self._digests[name]
 
 
 class References:

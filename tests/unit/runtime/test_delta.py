@@ -8,8 +8,9 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.api.config import Block
 from gateway.api.settings.document import Settings
-from gateway.compile.plan import Plan
+from gateway.compile.plan import AdapterPlan, Plan
 from gateway.runtime.delta import PART_BYTES, Assembly, Delta, difference, split
 
 EMPTY = Plan("v0", Settings(version=1), {}, {}, {}, {}, ())
@@ -19,6 +20,7 @@ EMPTY = Plan("v0", Settings(version=1), {}, {}, {}, {}, ())
 class Entry:
     fingerprint: bytes
     weight: str = ""
+    adapter: AdapterPlan | None = None
 
 
 def plan(version: str, routes: dict[str, Entry], consumers: dict[str, Entry] | None = None) -> Plan:
@@ -73,3 +75,21 @@ def test_parts_are_small_and_nothing_is_lost() -> None:
 def test_an_entry_larger_than_a_part_travels_alone() -> None:
     routes = {"small": Entry(b"1"), "wsdl": Entry(b"2", "x" * (3 * PART_BYTES)), "other": Entry(b"3")}
     assert travelled(difference(None, plan("v1", routes))).routes == routes
+
+
+def test_files_of_adapters_travel_once() -> None:
+    wsdl, small = b"<wsdl/>" * 100_000, b"<xsd/>"
+
+    def entry(name: str) -> Entry:
+        # equal octets from wherever they were read are one file
+        return Entry(
+            name.encode(), adapter=AdapterPlan("soap", Block(), {"a.wsdl": bytes(bytearray(wsdl)), "b.xsd": small})
+        )
+
+    new = plan("v1", {f"r{number}": entry(f"r{number}") for number in range(50)})
+    delta = difference(None, new)
+    assert sum(map(len, split(delta))) < len(wsdl) + 50_000
+    arrived = travelled(delta)
+    assert arrived.routes == delta.routes
+    contents = [one.adapter.files["a.wsdl"] for one in arrived.routes.values() if one.adapter is not None]
+    assert len({id(one) for one in contents}) == 1, "and are one object where they arrive"
