@@ -97,6 +97,14 @@ class Link(asyncio.Protocol):
         self._heard = self._loop.time()
         self.ended = ""  # why; empty while it is open
 
+    def expect(self, timeout_s: float, acks: int = 0) -> None:
+        """From now on, of calls that are yet to come: how soon they are answered, and which replicas have them."""
+        self.timeout_s, self.acks = timeout_s, acks
+        if self._timer is not None:  # it was set for longer
+            self._timer.cancel()
+            self._timer = None
+            self._look()
+
     # asking
 
     def send(self, call: Call) -> None:

@@ -141,13 +141,12 @@ class Server:
             await greet(link, self._address)
             if self._lasting:
                 await self._judge(link)
-            link.acks = self._acks
-            link.timeout_s = max(self._timeout_s, CONNECT_S)
+            link.expect(max(self._timeout_s, CONNECT_S), self._acks)
             await self._heartbeat.beat(link)
         except StoreError as problem:
             link.close(str(problem))
             raise
-        link.timeout_s = self._timeout_s
+        link.expect(self._timeout_s, self._acks)
         self._ended.clear()
         self._back(link)
         return link
