@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from adapters.fixed_width.codec.incoming import Incoming
-from adapters.fixed_width.codec.jsontext import dumps, loads
+from adapters.fixed_width.codec.jsontext import dumps, loads_raw
 from adapters.fixed_width.codec.records import RecordCodec
 from adapters.fixed_width.errors import RecordError
 from adapters.fixed_width.media import NDJSON, OCTETS, check_media, is_receipt
@@ -102,7 +102,7 @@ class Records(Body):
 
     def _value(self, line: bytes, number: int) -> object:
         try:
-            return loads(line)
+            return loads_raw(line)
         except ValueError as exc:
             raise RequestRefused(
                 400, "fixed_width.bad-json", f"Record {number} is not JSON, or has a member twice."

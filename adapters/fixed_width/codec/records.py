@@ -262,9 +262,11 @@ class RecordCodec:
         form = self.options.record_format
         if form.kind == "bdw":
             form = type(form)("rdw")
+        encode, page = self.encode, self.page
+        framing = form.kind in ("rdw", "delimiter")
         for number, value in enumerate(values, first):
             try:
-                yield framed(self.encode(value), form, self.page)
+                yield framed(encode(value), form, page) if framing else encode(value)
             except RecordError as exc:
                 exc.record = number
                 raise
