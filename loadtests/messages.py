@@ -1,0 +1,164 @@
+"""What a JSON call to a fixed-width system over TCP costs beside the same JSON passed through over HTTP.
+
+    python loadtests/messages.py [--requests 20000] [--rounds 5] [--record]
+
+`sluicegate serve` with one worker on Granian. Both routes POST the same JSON of 25 fields: one to an upstream that echoes HTTP bodies, one through `fixed_width`
+(copybooks/account.cpy, 200 bytes each way, LLZZ) to an upstream that echoes messages. Rounds alternate; processor time is that of the gateway's whole process
+tree for each request, the least of all rounds. --record writes loadtests/results/messages.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import uvloop
+from fixed_width import HERE, value_of
+from machine import commit, machine
+from processes import cpu_and_rss
+from stream import wait_port
+
+from adapters.fixed_width.codec.jsontext import dumps
+from adapters.fixed_width.codec.records import RecordCodec
+from adapters.fixed_width.options import Options
+from adapters.fixed_width.reading import read_layout
+
+PORT = 9221
+CALLERS = 32
+
+CONFIG = """\
+version: 1
+listen: {{host: 127.0.0.1, port: {port}}}
+ops: {{port: {ops_port}}}
+log: {{access: {folder}/access.log}}
+upstreams:
+  web: {{targets: ["http://127.0.0.1:{http}"]}}
+  mainframe:
+    targets: ["tcp://127.0.0.1:{tcp}"]
+    framing: {{length_prefix: 2, counts_itself: true, extra: 2}}
+routes:
+  - {{name: http, match: {{path: /http}}, upstream: web, public: true}}
+  - name: tcp
+    match: {{path: /tcp}}
+    upstream: mainframe
+    public: true
+    adapter: {{fixed_width: {{request: {{copybook: account.cpy}}, response: {{copybook: account.cpy}}}}}}
+  - name: shared
+    match: {{path: /shared}}
+    upstream: mainframe
+    public: true
+    adapter:
+      fixed_width:
+        request: {{copybook: account.cpy}}
+        response: {{copybook: account.cpy}}
+        correlation: {{request: ACCOUNT-NUMBER, response: ACCOUNT-NUMBER}}
+"""
+
+
+async def echo_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0])
+            body = await reader.readexactly(length)
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % length + body
+            )
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+
+
+async def echo_messages(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+    except ConnectionError:
+        pass
+    writer.close()
+
+
+async def call(path: str, bodies: list[bytes], requests: int) -> None:
+    """`requests` calls by CALLERS, one after the other on kept connections."""
+
+    async def caller(number: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+        for each in range(requests // CALLERS):
+            body = bodies[(number + each * CALLERS) % len(bodies)]
+            writer.write(
+                b"POST %b HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                % (path.encode(), len(body))
+                + body
+            )
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert head.startswith(b"http/1.1 200"), head
+            await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r")[0]))
+        writer.close()
+
+    await asyncio.gather(*(caller(number) for number in range(CALLERS)))
+
+
+async def run(requests: int, rounds: int) -> list[str]:
+    codec = RecordCodec(read_layout(HERE / "copybooks" / "account.cpy"), Options())
+    draw = random.Random(11)
+    raw = b"".join(codec.write(value_of(codec.layout.records[0], draw) for _ in range(1000)))
+    bodies = [dumps(value) for value in codec.read(io.BytesIO(raw))]
+    http = await asyncio.start_server(echo_http, "127.0.0.1", 0)
+    tcp = await asyncio.start_server(echo_messages, "127.0.0.1", 0)
+    ports = [server.sockets[0].getsockname()[1] for server in (http, tcp)]
+    least: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="sluicegate-") as name:
+        folder = Path(name) / "config"
+        folder.mkdir()
+        shutil.copy(HERE / "copybooks" / "account.cpy", folder)
+        text = CONFIG.format(port=PORT, ops_port=PORT + 1000, folder=name, http=ports[0], tcp=ports[1])
+        (folder / "gateway.yaml").write_text(text)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "from gateway.cli import main; main()", "serve", "--config", str(folder),
+            "--server", "granian", "--state", f"{name}/state", stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            await wait_port(PORT)
+            for path in ("/http", "/tcp", "/shared"):
+                await call(path, bodies, 2000)
+            for _ in range(rounds):
+                for path in ("/http", "/tcp", "/shared"):
+                    before = cpu_and_rss(process.pid)[0]
+                    await call(path, bodies, requests)
+                    cost = (cpu_and_rss(process.pid)[0] - before) / requests
+                    least[path] = min(cost, least.get(path, cost))
+        finally:
+            process.send_signal(signal.SIGINT)
+            await process.wait()
+    http.close()
+    tcp.close()
+    told = {
+        "/http": "JSON passed through over HTTP",
+        "/tcp": "JSON to a record over TCP and back",
+        "/shared": "the same on shared connections (correlation)",
+    }
+    rows = [f"{'route':46}{'CPU µs':>8}{'more µs':>9}"]
+    rows += [f"{told[path]:46}{cost * 1e6:>8.0f}{(cost - least['/http']) * 1e6:>9.0f}" for path, cost in least.items()]
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--record", action="store_true")
+    arguments = parser.parse_args()
+    table = "\n".join(uvloop.run(run(arguments.requests, arguments.rounds)))
+    print(table)
+    if arguments.record:
+        (HERE / "results" / "messages.txt").write_text(f"{machine()}\ncommit {commit()}\n\n{table}\n")
+
+
+if __name__ == "__main__":
+    main()
