@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from adapters.fixed_width.bulk import BulkAdapter
-from adapters.fixed_width.codec.jsontext import dumps, loads
+from adapters.fixed_width.codec.jsontext import dumps, loads, loads_raw
 from adapters.fixed_width.codec.plan.literals import discriminator_value
 from adapters.fixed_width.codec.records import RecordCodec
 from adapters.fixed_width.config import FixedWidthConfig, RecordBlock
@@ -125,7 +124,7 @@ class FixedWidthCodec(Codec):
         if correlator is not None:
             value = correlator.fill(value)
         try:
-            (record,) = self._request.write([value])
+            record = self._request.one(value)
         except RecordError as exc:
             if self._assignments is not None:
                 detail, pointer = blame(self._assignments, exc)
@@ -140,7 +139,7 @@ class FixedWidthCodec(Codec):
         if body or exchange.request.method not in _WITHOUT_BODY:
             check_media(exchange, JSON)
             if body or self._assignments is None:
-                parsed = _json(body)
+                parsed = _json(body, loads_raw if self._assignments is None else loads)
         if self._assignments is not None:
             return assign(self._assignments, exchange, parsed)
         if parsed is None and exchange.request.method in _WITHOUT_BODY:
@@ -158,9 +157,8 @@ class FixedWidthCodec(Codec):
             return Response(202, Headers([(b"content-type", JSON)]), reply.body)
         if not 200 <= reply.status < 300:
             raise BadReply(f"status {reply.status}, and no record is looked for in such an answer")
-        source = io.BytesIO(reply.body)
         try:
-            record = self._response.only(source)
+            record = self._response.only(reply.body)
             for field, read, statuses in self._errors:
                 if (found := read(record)) in statuses:
                     written, status = statuses[found]
@@ -195,8 +193,8 @@ def _return_code(codec: RecordCodec, field: str, statuses: Any) -> ReturnCode:
     )
 
 
-def _json(body: bytes) -> Any:
+def _json(body: bytes, read: Callable[[bytes], Any]) -> Any:
     try:
-        return loads(body)
+        return read(body)
     except ValueError as exc:
         raise RequestRefused(400, "fixed_width.bad-json", "The body is not JSON, or has a member twice.") from exc

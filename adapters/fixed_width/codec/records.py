@@ -7,6 +7,7 @@ assert codec.encode(value) == record
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -237,9 +238,11 @@ class RecordCodec:
                 raise
             yield value
 
-    def only(self, source: Source) -> bytes:
-        """The bytes of the single record that a source holds, without its framing. Raises RecordError."""
-        stream = Stream(source)
+    def only(self, data: bytes) -> bytes:
+        """The single record that `data` is, without its framing. Raises RecordError."""
+        if self.options.record_format.kind == "fixed" and len(data) == self.longest:
+            return data
+        stream = Stream(io.BytesIO(data))
         if self.options.record_format.kind == "odo":
             there = stream.have(self.longest + 1)
             record = stream.take(there)
@@ -252,6 +255,12 @@ class RecordCodec:
                 "one record is expected, there are more" if found else "one record is expected, there is none"
             )
         return found[0]
+
+    def one(self, value: Any) -> bytes:
+        """The bytes of a single record with its framing. Raises RecordError."""
+        if self.options.record_format.kind in ("rdw", "bdw", "delimiter"):
+            return b"".join(self.write((value,)))
+        return self.encode(value)
 
     def write(self, values: Iterable[Any], first: int = 1) -> Iterator[bytes]:
         """The bytes of all records with their framing, in pieces. RecordError carries the number, counted from `first`."""
