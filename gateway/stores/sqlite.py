@@ -31,8 +31,10 @@ SWEEP_S = 10.0  # between two looks for what has ended
 SWEPT_AT_ONCE = 1000
 BATCH = 512  # operations in one transaction at most
 
+# Rows in the order in which they came: of one moment they share pages. Without rowid they lie where their keys do, and
+# claim and outcome of a call take 12 µs more
 _SCHEMA = """
-create table if not exists entries (key text primary key, value blob not null, expires real not null) without rowid;
+create table if not exists entries (key text not null unique, value blob not null, expires real not null);
 create index if not exists by_end on entries (expires);
 """
 
@@ -64,6 +66,7 @@ class _Rows:
         self._prefix = prefix
         self._now = now
         self._changes: dict[str, tuple[Any, float] | None] = {}
+        self._ends: dict[str, float] = {}  # of rows that are there
 
     def get(self, key: str) -> Any:
         key = self._prefix + key
@@ -71,9 +74,12 @@ class _Rows:
             changed = self._changes[key]
             return None if changed is None or changed[1] <= self._now else changed[0]
         row = self._connection.execute(
-            "select value from entries where key = ? and expires > ?", (key, self._now)
+            "select value, expires from entries where key = ? and expires > ?", (key, self._now)
         ).fetchone()
-        return None if row is None else row[0]
+        if row is None:
+            return None
+        self._ends[key] = row[1]
+        return row[0]
 
     def set(self, key: str, value: Any, expires: float) -> None:
         self._changes[self._prefix + key] = (value, expires)
@@ -85,6 +91,8 @@ class _Rows:
         for key, change in self._changes.items():
             if change is None:
                 self._connection.execute("delete from entries where key = ?", (key,))
+            elif self._ends.get(key) == change[1]:  # its place among the ends stays
+                self._connection.execute("update entries set value = ? where key = ?", (change[0], key))
             else:
                 self._connection.execute("insert or replace into entries values (?, ?, ?)", (key, *change))
 
@@ -109,6 +117,7 @@ class SqliteStore:
         self._turn: list[_Job] = []
         self._thread: threading.Thread | None = None
         self._sweep_at = 0.0
+        self._committing = False
 
     async def get(self, key: str) -> bytes | None:
         found: bytes | None = await self._ask(lambda rows, now: rows.get(key), "")
@@ -184,7 +193,8 @@ class SqliteStore:
                     self._transact(connection, jobs)
                 except (sqlite3.Error, OSError) as problem:
                     for job in jobs:
-                        job.error = StoreError(f"{self.path}: {problem}")
+                        # rolled back, unless it was the commit that failed
+                        job.error = StoreError(f"{self.path}: {problem}", asked=self._committing)
                     if connection is not None:
                         connection.close()  # rolls back; opened anew, as the file may be replaced or its disk come back
                         connection = None
@@ -194,6 +204,7 @@ class SqliteStore:
             connection.close()
 
     def _transact(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        self._committing = False
         connection.execute("begin immediate")
         now = self._time()  # within the lock: times never run against the order of the transactions of this machine
         for job in jobs:
@@ -212,7 +223,9 @@ class SqliteStore:
                 "delete from entries where key in (select key from entries where expires <= ? limit ?)",
                 (now, SWEPT_AT_ONCE),
             )
+        self._committing = True
         connection.execute("commit")
+        self._committing = False
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

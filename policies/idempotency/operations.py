@@ -7,7 +7,6 @@ elsewhere; a test compares them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib.resources import files
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -25,9 +24,9 @@ def _lua(name: str) -> str:
     return here.joinpath("record.lua").read_text() + here.joinpath(name).read_text()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones take 1 µs more to make
 class _On(Generic[T]):
-    """An operation on the record of `key`."""
+    """An operation on the record of `key`. Never changed."""
 
     key: str
 
@@ -43,11 +42,16 @@ def _find(table: Table, key: str, now: float) -> Record | None:
     return None if kept is None else Record.decode(kept).at(now)
 
 
+def _at(now: float, seconds: float) -> float:
+    """A point of time as a record can keep it: in whole milliseconds, as record.lua has it."""
+    return (int(now * 1000) + int(seconds * 1000)) / 1000
+
+
 def _record(reply: bytes | None) -> Record | None:
     return None if reply is None else Record.decode(reply)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim(_On["Record | None"]):
     """Own the key, if it is free: None. Else the present record.
 
@@ -78,12 +82,12 @@ class Claim(_On["Record | None"]):
 
     def apply(self, table: Table, now: float) -> Record | None:
         found = _find(table, self.key, now)
-        lease_until = now + self.lease_s
+        lease_until = _at(now, self.lease_s)
         if found is None:
             state = TABLE[State.FREE, Event.CLAIM]
             if self.at_once:
                 state = TABLE[state, Event.SEND]
-            expires = now + max(self.ttl_s, self.lease_s)
+            expires = _at(now, max(self.ttl_s, self.lease_s))
             taken = Record(state, self.owner, lease_until, expires, 1, self.fingerprint, self.selector)
         else:
             same = found.selector == self.selector and found.fingerprint == self.fingerprint
@@ -112,7 +116,12 @@ class Changed(NamedTuple):
     done: bool
 
 
-@dataclass(frozen=True, slots=True)
+def _written(known: dict[State, State]) -> bytes:
+    """The steps of an event, as change.lua reads them: `claimed>sending `."""
+    return b"".join(f"{before.value}>{after.value} ".encode() for before, after in known.items())
+
+
+@dataclass(slots=True)
 class _Change(_On[Changed]):
     """One event. `owner` None: an operator's. Its owner may repeat it: what it led to is not changed again."""
 
@@ -122,6 +131,13 @@ class _Change(_On[Changed]):
 
     event: ClassVar[Event]
     repeated: ClassVar[Event | None] = None  # instead of `event`, where an earlier call may have been executed
+    steps: ClassVar[tuple[dict[State, State], dict[State, State]]]  # of the first call, and of later ones
+    written: ClassVar[tuple[bytes, bytes]]
+
+    def __init_subclass__(cls) -> None:
+        cls.steps = steps(cls.event), steps(cls.repeated or cls.event)
+        first, later = cls.steps
+        cls.written = _written(first), _written(later)
 
     name = "idempotency.change"
     lua = _lua("change.lua")
@@ -129,8 +145,7 @@ class _Change(_On[Changed]):
     def arguments(self) -> Arguments:
         return (
             b"" if self.owner is None else self.owner.encode(),
-            _written(self.event),
-            _written(self.repeated or self.event),
+            *self.written,
             int(self.lease_s * 1000),
             self.answer,
         )
@@ -141,31 +156,25 @@ class _Change(_On[Changed]):
             return Changed(State.FREE, False)
         if self.owner is not None and found.owner != self.owner:
             return Changed(found.state, False)
-        table_of = steps(self.repeated if self.repeated and found.sendings > 1 else self.event)
-        after = table_of.get(found.state)
+        known = self.steps[found.sendings > 1]
+        after = known.get(found.state)
         if after is None:
-            made = self.owner is not None and found.state in table_of.values() and found.answer == self.answer
+            made = self.owner is not None and found.state in known.values() and found.answer == self.answer
             return Changed(found.state, made)
         if after is State.FREE:
             table.delete(self.key)
         else:
-            lease_until = now + self.lease_s if self.lease_s else found.lease_until
+            lease_until = _at(now, self.lease_s) if self.lease_s else found.lease_until
             owner = found.owner if self.owner is not None else ""
-            changed = replace(found, state=after, owner=owner, lease_until=lease_until, answer=self.answer)
-            if changed.expires < lease_until:
-                changed = replace(changed, expires=lease_until)
+            expires = max(found.expires, lease_until)
+            call = found.sendings, found.fingerprint, found.selector
+            changed = Record(after, owner, lease_until, expires, *call, self.answer)
             table.set(self.key, changed.encode(), changed.ends)
         return Changed(found.state, True)
 
     def parse(self, reply: Any) -> Changed:
         state, done = reply
         return Changed(State(state.decode()), bool(done))
-
-
-@cache
-def _written(event: Event) -> bytes:
-    """The steps of an event, as change.lua reads them: `claimed>sending `."""
-    return b"".join(f"{before.value}>{after.value} ".encode() for before, after in steps(event).items())
 
 
 class Send(_Change):
@@ -211,7 +220,7 @@ class Discard(_Change):
     event = Event.DISCARD
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Show(_On["Record | None"]):
     """The record, as it is now."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import rfc8785
 
@@ -15,7 +16,7 @@ LONGEST = 255  # characters of a key, as Stripe's
 CANONICAL = "canonical-body"  # a part of selectors: the body by RFC 8785
 KEYED = "key:"  # a part of selectors: the id of a secret, without which nobody can try out what the rest was
 
-_BARE = frozenset(range(0x21, 0x7F)) - frozenset(b'",;\\')
+_BARE = bytes(frozenset(range(0x21, 0x7F)) - frozenset(b'",;\\'))
 
 
 class BadKey(ValueError):
@@ -37,7 +38,7 @@ def key_of(values: Sequence[bytes]) -> str | None:
             raise BadKey("it is no quoted string (RFC 9651), or more than one") from None
         assert isinstance(key, str), "what begins with a quote is a string"
     else:
-        if not _BARE.issuperset(raw):
+        if raw.translate(None, _BARE):
             raise BadKey("without quotes it may hold visible ASCII but no comma, semicolon, quote or backslash")
         key = raw.decode("ascii")
     if not key:
@@ -52,31 +53,39 @@ def fingerprint(selector: str, request: Request, body: bytes, secrets: Mapping[s
 
     None: it names a secret that is none of `secrets`, so that nothing can be compared.
     """
-    digest = hashlib.sha256()
-    for part in selector.split(","):
-        octets = secrets.get(part.removeprefix(KEYED)) if part.startswith(KEYED) else _part(part, request, body)
+    pieces: list[bytes] = []
+    for part_of in _parts(selector):
+        octets = part_of(request, body, secrets)
         if octets is None:
             return None
-        digest.update(b"%d:" % len(octets))
-        digest.update(octets)
-    return digest.hexdigest()
+        pieces += (b"%d:" % len(octets), octets)
+    # joined first: eight updates of a digest take 2 µs more, and copying a body is nothing beside hashing it
+    return hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
-def _part(part: str, request: Request, body: bytes) -> bytes:
-    match part:
-        case "method":
-            return request.method.encode("ascii")
-        case "path":
-            return request.path.encode("ascii")
-        case "query":
-            return request.query
-        case "body":
-            return body
-        case "canonical-body":
-            return canonical(body)
-        case _:
-            name = part.removeprefix("header:").lower().encode("ascii")
-            return b"\0".join(request.headers.get_all(name))
+Part = Callable[[Request, bytes, Mapping[str, bytes]], bytes | None]
+
+_PARTS: dict[str, Part] = {
+    "method": lambda request, body, secrets: request.method.encode("ascii"),
+    "path": lambda request, body, secrets: request.path.encode("ascii"),
+    "query": lambda request, body, secrets: request.query,
+    "body": lambda request, body, secrets: body,
+    CANONICAL: lambda request, body, secrets: canonical(body),
+}
+
+
+@lru_cache(maxsize=256)
+def _parts(selector: str) -> tuple[Part, ...]:
+    return tuple(_PARTS.get(part) or _named(part) for part in selector.split(","))
+
+
+def _named(part: str) -> Part:
+    """`key:ID` or `header:NAME`."""
+    if part.startswith(KEYED):
+        identity = part.removeprefix(KEYED)
+        return lambda request, body, secrets: secrets.get(identity)
+    name = part.removeprefix("header:").lower().encode("ascii")
+    return lambda request, body, secrets: b"\0".join(request.headers.get_all(name))
 
 
 def canonical(body: bytes) -> bytes:
