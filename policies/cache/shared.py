@@ -35,6 +35,7 @@ MOST_PURGES_BYTES = 256 * 1024
 MARKER = b"!"  # instead of a lease: the answer could not be stored, each for itself
 
 _PURGES = "purges"
+_FAILED = b""  # no epoch
 _PurgeAt = tuple[float, str | None, bytes | None]
 """The store's seconds, and the prefix or the tag."""
 
@@ -48,6 +49,7 @@ class SharedStore:
         self._memory = memory
         self._clock = clock
         self._dropped = dropped
+        self._looking: dict[Key, list[asyncio.Future[bytes | None]]] = {}  # who waits for a look that is under way
         self._writes: set[asyncio.Task[None]] = set()
         self._writing: Counter[Key] = Counter()
         self._purges: list[_PurgeAt] = []
@@ -59,7 +61,34 @@ class SharedStore:
         return self._store.standing.available
 
     async def refresh(self, asked: Asked, rules: Rules) -> None:
-        """Bring memory in line with the store for this request's pages. Raises StoreError."""
+        """Bring memory in line with the store for this request's pages. Raises StoreError.
+
+        One look serves all who ask for the same page while it is under way: a crowd is one operation.
+        """
+        while (waiters := self._looking.get(asked.key)) is not None:
+            waiter: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+            waiters.append(waiter)
+            asked.epoch = await waiter
+            if asked.epoch == _FAILED:
+                raise StoreError("the look of another caller failed")
+            if asked.epoch is not None:
+                return
+        waiters = self._looking[asked.key] = []
+        found: bytes | None = None
+        try:
+            await self._look(asked, rules)
+            found = asked.epoch
+        except StoreError:
+            found = _FAILED
+            raise
+        finally:
+            if self._looking.get(asked.key) is waiters:
+                del self._looking[asked.key]
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(found)  # None: it was given up, and the next one looks
+
+    async def _look(self, asked: Asked, rules: Rules) -> None:
         keys = (asked.key,) if asked.key == asked.public_key else (asked.key, asked.public_key)
         pages = self._memory.pages
         known = tuple(page.version if (page := pages.get(key)) is not None else b"" for key in keys)
@@ -128,6 +157,8 @@ class SharedStore:
 
     def invalidate(self, url: str) -> None:
         """Forget what is kept of a URL. Returns at once; later questions of this process see it."""
+        for key in [key for key in self._looking if key[0] == url]:
+            del self._looking[key]  # a look that is under way may have seen what was there before
         self._begin(self._store.put(_epoch_key(_digest(url)), secrets.token_bytes(8), LONGEST_S + 60.0))
 
     def carry_out(self, order: object) -> None:

@@ -340,3 +340,67 @@ def test_nothing_is_kept_longer_than_invalidations_are_known():
 
 def test_a_route_without_a_store_of_its_own_has_memory_alone():
     assert CacheLayer(CacheConfig(), FakeScope(policy="cache")).shared is None
+
+
+def test_a_crowd_looks_once_and_a_look_that_fails_or_is_given_up_holds_nobody():
+    async def scene():
+        pair = Pair(reply(**FRESH))
+        await pair.one.begin()
+        await settled(pair.one)
+        shared, store = pair.one.layer.shared, pair.store
+        before = store.operations
+        gate = asyncio.Event()
+        run = store.run
+
+        async def slow(*args):
+            await gate.wait()
+            return await run(*args)
+
+        store.run = slow
+        crowd = [asyncio.ensure_future(pair.one.begin()) for _ in range(10)]
+        await until(lambda: any(len(waiters) == 9 for waiters in shared._looking.values()))
+        crowd[0].cancel()
+        await until(lambda: any(len(waiters) == 8 for waiters in shared._looking.values()))
+        gate.set()
+        answers = await asyncio.gather(*crowd, return_exceptions=True)
+        assert {status_of(answer) for answer in answers[1:]} == {"sluicegate; hit; ttl=60"}
+        assert store.operations - before == 1
+        gate.clear()
+        crowd = [asyncio.ensure_future(pair.one.begin()) for _ in range(3)]
+        await until(lambda: any(len(waiters) == 2 for waiters in shared._looking.values()))
+        store.down = True
+        gate.set()
+        answers = await asyncio.gather(*crowd)
+        assert all("detail=store" in status_of(answer) for answer in answers)
+        assert shared._looking == {}
+
+    play(scene)
+
+
+def test_who_asks_after_an_invalidation_is_not_told_what_was_seen_before():
+    async def scene():
+        pair = Pair(reply(**FRESH))
+        await pair.one.begin()
+        await settled(pair.one)
+        gates = [asyncio.Event(), asyncio.Event()]
+        run, waiting = pair.store.run, iter(gates)
+
+        async def slow(*args):
+            reply = await run(*args)
+            gate = next(waiting, None)
+            if gate is not None:
+                await gate.wait()
+            return reply
+
+        pair.store.run = slow
+        early = asyncio.ensure_future(pair.one.begin())
+        await until(lambda: pair.one.layer.shared._looking)
+        pair.one.layer.shared.invalidate("https://api.example/a")
+        late = asyncio.ensure_future(pair.one.begin())
+        await settled(pair.one)
+        for gate in gates:
+            gate.set()
+        await early
+        assert "fwd=uri-miss" in status_of(await late)
+
+    play(scene)
