@@ -110,8 +110,13 @@ class Server:
             began = _now()
             try:
                 link = await self._connect()
-            except (OSError, StoreError) as problem:
+            except (OSError, UnicodeError, StoreError) as problem:  # UnicodeError: a host that is no name
                 self._away(str(problem) or type(problem).__name__)
+            except Exception as bug:  # whoever waits must not wait for ever
+                reason = f"a bug: {type(bug).__name__}: {bug}"
+                if reason not in self._reasons:
+                    log.exception("a bug keeps store %s away", self._name)
+                self._away(reason)
             else:
                 await self._stay(link)
             self._settled.set()

@@ -166,3 +166,12 @@ def test_a_caller_that_leaves_disturbs_nobody(redis_server, play):
             assert await store.get("k") == b"v"
 
     play(scenario())
+
+
+def test_a_host_that_cannot_be_a_name(play):
+    async def scenario():
+        async with opened("redis://a..b") as backend:
+            with pytest.raises(StoreError, match="away"):
+                await scoped(backend, "policy").get("k")
+
+    play(scenario())
