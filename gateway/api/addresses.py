@@ -55,6 +55,11 @@ class AddressSet:
     def __bool__(self) -> bool:
         return bool(self._v4 or self._v6)
 
+    def holds(self, text: str) -> bool:
+        """Whether an address, as text, lies in one of the networks. No address (a Unix socket has none) lies in none."""
+        address = parse_address(text)
+        return address is not None and address in self
+
     def __contains__(self, address: IPv4Address | IPv6Address) -> bool:
         value = int(address)
         return any(value >> shift in firsts for shift, firsts in (self._v4 if address.version == 4 else self._v6))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from sys import intern
 from types import MappingProxyType
 
 from gateway.api.consumers import Consumer, Limits
@@ -32,13 +33,15 @@ class Partners:
         self._check(consumer.keys, config, remarks)
         tier = self._tiers.get(config.tier or "", Limits())
         limits = config.limits.limits(tier)
+        if limits == tier:
+            limits = tier  # there are many consumers, so what is equal is one object: in workers, too, by way of pickle
         routes: Mapping[str, Limits] = _NONE
         if config.limits.routes:
             routes = {name: figures.limits() for name, figures in config.limits.routes.items()}
         return ConsumerPlan(
             Consumer(
                 consumer.name,
-                config.tier or "",
+                intern(config.tier or ""),
                 limits,
                 routes,
                 config.ip_allow,
@@ -46,11 +49,8 @@ class Partners:
                 config.labels,
             ),
             tuple(self._clients(config)),
-            tuple((bytes.fromhex(key.sha256), key.id, key.expires) for key in config.api_keys),
-            tuple(
-                ("sha256", each.sha256) if each.sha256 else ("subject", each.subject or "")
-                for each in config.certificates
-            ),
+            tuple((bytes.fromhex(key.sha256), intern(key.id), key.expires) for key in config.api_keys),
+            tuple(bytes.fromhex(each.sha256) if each.sha256 else each.subject or "" for each in config.certificates),
         )
 
     def _clients(self, config: ConsumerConfig) -> Iterator[tuple[str, str]]:

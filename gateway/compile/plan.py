@@ -74,7 +74,7 @@ class ConsumerPlan:
     consumer: Consumer
     clients: tuple[tuple[str, str], ...]  # (issuer, client_id)
     keys: tuple[tuple[bytes, str, float | None], ...]  # (sha256, key id, expires as Unix seconds)
-    certificates: tuple[tuple[str, str], ...]  # ("sha256" | "subject", value)
+    certificates: tuple[bytes | str, ...]  # the SHA-256 of one, or a subject
 
 
 @dataclass(frozen=True, slots=True)

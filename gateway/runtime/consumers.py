@@ -107,9 +107,9 @@ class ConsumerTable:
         for digest, key_id, expires in plan.keys:
             found = KeyEntry(consumer, key_id, expires, digest)
             self._keys[digest[:8]] = (*self._keys.get(digest[:8], ()), found)
-        for kind, value in plan.certificates:
-            if kind == "sha256":
-                self._certificates[bytes.fromhex(value)] = consumer
+        for value in plan.certificates:
+            if isinstance(value, bytes):
+                self._certificates[value] = consumer
             else:
                 self._subjects[value] = consumer
 
@@ -120,8 +120,8 @@ class ConsumerTable:
             rest = tuple(found for found in self._keys.pop(digest[:8], ()) if found.sha256 != digest)
             if rest:
                 self._keys[digest[:8]] = rest
-        for kind, value in plan.certificates:
-            if kind == "sha256":
-                self._certificates.pop(bytes.fromhex(value), None)
+        for value in plan.certificates:
+            if isinstance(value, bytes):
+                self._certificates.pop(value, None)
             else:
                 self._subjects.pop(value, None)

@@ -42,7 +42,6 @@ class OAuth2(Authenticator):
         self._schemes: tuple[bytes, ...] = (b"bearer ",)
         self._demands = Demands.of(config)
         self._demanding = self._demands != NOTHING
-        self._access = Access(scope.grants(), REALM)
         self._reads_roles = bool(config.roles or scope.grants())
         self._forward = config.forward
         self._clock = scope.clock
@@ -50,6 +49,7 @@ class OAuth2(Authenticator):
         self._allowed = scope.tally("allow")
         self._refused = scope.tally("refuse")
         self._forbidden = scope.tally("forbid")
+        self._access = Access(scope.grants(), REALM, self._forbidden)
         self._unavailable = scope.tally("unavailable")
         # RFC 6750 §3.1: the scopes that are needed; of any_scope the first will do
         needed = (*config.scopes, *config.any_scope[:1])
@@ -117,10 +117,7 @@ class OAuth2(Authenticator):
             if lack is not None:
                 self._forbidden.value += 1
                 return problem(exchange, 403, *_FORBIDDEN[lack], self._insufficient)
-        refusal = self._access.check(exchange, principal, token_roles)
-        if refusal is not None:
-            self._forbidden.value += 1
-        return refusal
+        return self._access.check(exchange, principal, token_roles)
 
     def strip(self, exchange: Exchange) -> None:
         if not self._forward:

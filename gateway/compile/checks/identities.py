@@ -14,7 +14,7 @@ def check_identities(world: World, plans: Mapping[str, ConsumerPlan]) -> None:
         identities: list[tuple[object, str]] = [
             *((("client", *client), f"client '{client[1]}' of issuer '{client[0]}'") for client in plan.clients),
             *((("key", digest), f"API key '{key_id}'") for digest, key_id, _ in plan.keys),
-            *((("certificate", *each), f"certificate '{each[1]}'") for each in plan.certificates),
+            *((("certificate", each), f"certificate '{_shown(each)}'") for each in plan.certificates),
         ]
         for identity, words in identities:
             first = seen.setdefault(identity, name)
@@ -26,3 +26,7 @@ def check_identities(world: World, plans: Mapping[str, ConsumerPlan]) -> None:
         if len({key_id for _, key_id, _ in plan.keys}) < len(plan.keys):
             owned = world.consumers[name]
             world.notes.on(owned.unit).add((*owned.block.keys, "api_keys"), "two of these keys have the same id")
+
+
+def _shown(certificate: bytes | str) -> str:
+    return certificate.hex() if isinstance(certificate, bytes) else certificate

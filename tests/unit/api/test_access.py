@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from gateway.api.access import Access, admits
+from gateway.api.access import Access
+from gateway.api.addresses import AddressSet
+from gateway.api.ports import Tally
 from gateway.testing.exchange import make_exchange, make_principal
 
 GRANTS = {"clerk": frozenset({"GET"}), "admin": None}
@@ -25,7 +27,7 @@ GRANTS = {"clerk": frozenset({"GET"}), "admin": None}
     ],
 )
 def test_addresses(client: str, admitted: bool) -> None:
-    assert admits(("10.0.0.0/8", "2001:db8::/32"), client) is admitted
+    assert AddressSet(("10.0.0.0/8", "2001:db8::/32")).holds(client) is admitted
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,9 @@ def test_addresses(client: str, admitted: bool) -> None:
 def test_the_table_of_roles(roles: tuple[str, ...], token_roles: tuple[str, ...], method: str, passes: bool) -> None:
     principal = make_principal(roles=frozenset(roles))
     exchange = make_exchange(method)
-    answer = Access(GRANTS, b"Bearer").check(exchange, principal, frozenset(token_roles))
+    forbidden = Tally()
+    answer = Access(GRANTS, b"Bearer", forbidden).check(exchange, principal, frozenset(token_roles))
+    assert forbidden.value == (0 if passes else 1)
     if passes:
         assert answer is None
     else:
@@ -55,4 +59,4 @@ def test_the_table_of_roles(roles: tuple[str, ...], token_roles: tuple[str, ...]
 
 
 def test_a_route_that_the_table_does_not_name_asks_for_no_role() -> None:
-    assert Access({}, b"Bearer").check(make_exchange("DELETE"), make_principal()) is None
+    assert Access({}, b"Bearer", Tally()).check(make_exchange("DELETE"), make_principal()) is None

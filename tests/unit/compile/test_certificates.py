@@ -128,7 +128,7 @@ def test_subjects_have_one_form(written: str, subject: str | None, tmp_path: Pat
         assert "not a subject (RFC 4514)" in compiled.errors[0].message
     else:
         assert compiled.plan is not None
-        assert compiled.plan.consumers["acme"].certificates == (("subject", subject),)
+        assert compiled.plan.consumers["acme"].certificates == (subject,)
 
 
 @pytest.mark.parametrize(

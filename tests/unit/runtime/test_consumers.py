@@ -29,7 +29,7 @@ def test_each_way_of_finding_a_consumer() -> None:
         Consumer("acme"),
         (("partners", "acme-prod"),),
         ((b"d" * 32, "k1", 5.0),),
-        (("sha256", "ab" * 32), ("subject", "CN=acme")),
+        (b"\xab" * 32, "CN=acme"),
     )
     table = ConsumerTable.of({"acme": acme})
     found = acme.consumer

@@ -21,7 +21,7 @@ from gateway.testing.exchange import FakeScope, FakeSnapshot, make_exchange
 from gateway.testing.tokens import identify_now
 from policies.mtls import POLICY
 from policies.mtls.core import Certificate, Fault, look_at
-from tests.wire.certificates import partner
+from tests.wire.certificates import Partner, partner
 
 AUTHORITY = trustme.CA()
 BEGINS = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
@@ -30,17 +30,21 @@ OLD, NEW, OTHER = (partner(AUTHORITY, name, ends=ENDS) for name in ("acme", "acm
 SUBJECT = "CN=acme,OU=Orders,O=Acme Ltd"
 
 
+def sha256_of(one: Partner) -> bytes:
+    return bytes.fromhex(one.sha256)
+
+
 class Desk:
-    def __init__(self, *certificates: tuple[str, str], **config: object) -> None:
+    def __init__(self, *certificates: bytes | str, **config: object) -> None:
         self.scope = FakeScope(policy="mtls")
         self.scope.clock.advance(ENDS.timestamp() - 60 - self.scope.clock.time())  # type: ignore[attr-defined]  # the fake one
         self.consumer = Consumer("acme", tier="free", limits=Limits(Rate(5, 1), 10), ip_allow=("192.0.2.0/24",))
-        self.give(self.consumer, *(certificates or (("sha256", OLD.sha256), ("sha256", NEW.sha256))))
+        self.give(self.consumer, *(certificates or (sha256_of(OLD), sha256_of(NEW))))
         built = POLICY.build(POLICY.config(**config), self.scope)
         assert isinstance(built, Authenticator)
         self.authenticator = built
 
-    def give(self, consumer: Consumer, *certificates: tuple[str, str]) -> None:
+    def give(self, consumer: Consumer, *certificates: bytes | str) -> None:
         self.table = ConsumerTable.of({consumer.name: ConsumerPlan(consumer, (), (), certificates)})
 
     def exchange(self, der: bytes | None, client: str = "192.0.2.1") -> Exchange:
@@ -73,7 +77,7 @@ def test_both_certificates_of_a_consumer_are_good_at_the_same_time() -> None:
 
 
 def test_a_subject_names_every_certificate_that_carries_it() -> None:
-    desk = Desk(("subject", SUBJECT))
+    desk = Desk(SUBJECT)
     assert isinstance(desk.ask(OLD.der), Principal)
     assert isinstance(desk.ask(NEW.der), Principal)
     assert refused(desk.ask(OTHER.der)) == (403, "consumer.unknown")
@@ -144,12 +148,12 @@ def test_the_consumers_addresses_hold() -> None:
 def test_a_consumer_that_changed_is_seen_at_once() -> None:
     desk = Desk()
     first = desk.ask(OLD.der)
-    desk.give(Consumer("acme", tier="premium"), ("sha256", OLD.sha256))
+    desk.give(Consumer("acme", tier="premium"), sha256_of(OLD))
     second = desk.ask(OLD.der)
     assert isinstance(first, Principal)
     assert isinstance(second, Principal)
     assert (first.tier, second.tier) == ("free", "premium")
-    desk.give(Consumer("acme"), ("sha256", NEW.sha256))
+    desk.give(Consumer("acme"), sha256_of(NEW))
     assert refused(desk.ask(OLD.der)) == (403, "consumer.unknown")
 
 
