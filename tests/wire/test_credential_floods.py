@@ -72,7 +72,7 @@ def test_a_flood_of_bad_credentials_costs_its_address(
 
                 def caller(address: str) -> httpx.AsyncClient:
                     transport = httpx.AsyncHTTPTransport(local_address=address)
-                    return httpx.AsyncClient(base_url=gateway.urls[0], transport=transport)
+                    return httpx.AsyncClient(base_url=gateway.urls[0], transport=transport, timeout=30.0)
 
                 def refused(route: str, policy: str) -> int:
                     return plane._resources.metrics.decision(route, policy, "refuse").value
