@@ -8,7 +8,7 @@ from secrets import token_hex
 from typing import Final
 from urllib.parse import unquote
 
-from adapters.soap.codec.multipart import Part, join_parts
+from adapters.soap.codec.multipart import Part, join_parts, root_id
 from adapters.soap.schema.service_model import Version
 
 MEDIA: Final[dict[Version, str]] = {"1.1": "text/xml", "1.2": "application/soap+xml"}
@@ -21,8 +21,11 @@ def as_attached(parts: Mapping[str, Part]) -> list[Attached]:
     return [(content_id, part.headers.get("content-type", ""), part.content) for content_id, part in parts.items()]
 
 
-def soap_head(version: Version, action: str, boundary: str, *, loose: bool) -> tuple[str, str]:
-    """Content type of the message, and of its root. `loose`: parts that mime:content sends, as SwA; else MTOM."""
+def soap_head(version: Version, action: str, boundary: str, root: str, *, loose: bool) -> tuple[str, str]:
+    """Content type of the message, and of its root, whose Content-ID is `root`.
+
+    `loose`: parts that mime:content sends, as SwA; else MTOM.
+    """
     media = MEDIA[version]
     said = f'; action="{action}"' if version == "1.2" and action else ""
     if loose:  # SwA (W3C note of 11 December 2000): the envelope as it is
@@ -30,7 +33,7 @@ def soap_head(version: Version, action: str, boundary: str, *, loose: bool) -> t
     else:  # MTOM §3.2: the root is XOP, and says what it was
         kind = f'application/xop+xml; charset=utf-8; type="{media}"'
         parameters = f'type="application/xop+xml"; start-info="{media}"{said}'
-    return f'multipart/related; {parameters}; start="<root@sluicegate>"; boundary="{boundary}"', kind
+    return f'multipart/related; {parameters}; start="<{root}>"; boundary="{boundary}"', kind
 
 
 def soap_message(
@@ -38,12 +41,12 @@ def soap_message(
 ) -> tuple[bytes, bytes]:
     """Content type and body of an envelope with its attachments."""
     boundary = token_hex(20)
-    content_type, kind = soap_head(version, action, boundary, loose=loose)
+    content_type, kind = soap_head(version, action, boundary, root_id(boundary), loose=loose)
     return content_type.encode(), join_parts(boundary, envelope, kind, attached)
 
 
 def json_head(boundary: str) -> bytes:
-    return f'multipart/related; type="application/json"; start="<root@sluicegate>"; boundary="{boundary}"'.encode()
+    return f'multipart/related; type="application/json"; start="<{root_id(boundary)}>"; boundary="{boundary}"'.encode()
 
 
 def json_message(document: bytes, parts: Mapping[str, Part]) -> tuple[bytes, bytes]:

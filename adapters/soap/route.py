@@ -14,12 +14,13 @@ from adapters.soap.attachments import json_head, soap_head
 from adapters.soap.catalogue import CATALOGUE, reader
 from adapters.soap.codec.envelope import OperationCodec
 from adapters.soap.codec.media_types import media_type, parameters
-from adapters.soap.codec.multipart import Part
+from adapters.soap.codec.multipart import Part, part_head
+from adapters.soap.codec.multipart import root_id as root_id_of
 from adapters.soap.codec.parts_reader import BadMultipart, PartHead
 from adapters.soap.config import SoapConfig
 from adapters.soap.listen.front import SoapFront
 from adapters.soap.request import read_streamed
-from adapters.soap.streams import Flow, PartStream, carried, inlined
+from adapters.soap.streams import Flow, PartStream, behind, carried, inlined
 from gateway.api.adapter import MAX_REPLY, AdapterScope, CallAdapter, Calls, Encoded, Reply, read_reply
 from gateway.api.errors import BadReply, Cause, RequestRefused, UpstreamError
 from gateway.api.exchange import Exchange
@@ -80,10 +81,18 @@ class SoapRoute(CallAdapter):
             raise _refused(exc) from exc
         incoming = read_streamed(root)
         octets, loose = await _worked(len(root.content), partial(self.codec.written, exchange, incoming))
+        action, version = self.codec.action, self.codec.version
+        left, boundary = parts.left, parts.boundary
+        if left is not None and not loose and _usable(boundary, octets):
+            # Only the root is exchanged, so that the length is known: many servers of that age cannot read chunks
+            root_id = f"{token_hex(16)}.root@sluicegate"
+            kind, root_kind = soap_head(version, action, boundary, root_id, loose=False)
+            first = part_head(boundary, root_kind, root_id) + octets
+            flow = behind(first, parts.untouched(incoming.referred))
+            return self.codec.encoded(Flow(_as_refused(flow), body, len(first) + left), kind.encode())
         renamed, early = self.codec.beside(loose)
         boundary = token_hex(20)
-        action, version = self.codec.action, self.codec.version
-        kind, root_kind = soap_head(version, action, boundary, loose=bool(loose))
+        kind, root_kind = soap_head(version, action, boundary, root_id_of(boundary), loose=bool(loose))
         wanted = {renamed.get(name, name) for name in incoming.referred}
         flow = carried(boundary, octets, root_kind, early, parts, lambda head: _called(head, renamed), wanted)
         return self.codec.encoded(Flow(_as_refused(flow), body), kind.encode())
@@ -150,6 +159,11 @@ async def _first(parts: PartStream, content_type: str) -> Part:
     if start and head.content_id != start:
         raise BadMultipart("the part that `start` names has to be the first in a message of this length")
     return Part(head.headers, await parts.whole(MAX_REPLY))
+
+
+def _usable(boundary: str, envelope: bytes) -> bool:
+    """Whether a caller's boundary can stand in the message for the backend: nothing in the envelope may end a part early."""
+    return not set('"\\') & set(boundary) and f"--{boundary}".encode() not in envelope
 
 
 def _called(head: PartHead, renamed: dict[str, str]) -> str | None:

@@ -6,11 +6,10 @@ Of a stream at most one part's name, a few octets and what came too early are he
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
-from adapters.soap.codec.multipart import Part, end_of, part_head
-from adapters.soap.codec.parts_reader import BadMultipart, End, Event, PartHead, PartsReader
+from adapters.soap.codec.multipart import Part, end_of, part_head, root_id
+from adapters.soap.codec.parts_reader import BadMultipart, Event, PartHead, PartsReader
 from gateway.api.messages import Body
 
 NameOf = Callable[[PartHead], str | None]
@@ -23,7 +22,8 @@ class PartStream:
     def __init__(self, body: Body, content_type: str) -> None:
         self._body = body
         self._reader = PartsReader(content_type)
-        self._events: deque[Event] = deque()
+        self._events: Iterator[Event] = iter(())
+        self._received = 0
         self._over = False
 
     async def next(self) -> PartHead | None:
@@ -49,17 +49,47 @@ class PartStream:
             pieces.append(piece)
         return b"".join(pieces)
 
+    @property
+    def boundary(self) -> str:
+        return self._reader.boundary
+
+    @property
+    def left(self) -> int | None:
+        """After a part's end: how long the message still is, from the boundary on. None where nobody says."""
+        length = self._body.length
+        return None if length is None else length - self._received + len(self._reader.behind)
+
+    async def untouched(self, wanted: set[str]) -> AsyncGenerator[bytes, None]:
+        """After a part's end: the rest of the message as it is, from the boundary on, watched while it passes.
+
+        Raises BadMultipart before its end when it is malformed, or when a part that is `wanted` never came.
+        """
+        missing = set(wanted)
+        piece = self._reader.behind
+        while piece:
+            for event in self._events:
+                if isinstance(event, PartHead):
+                    missing.discard(event.content_id)
+            if self._reader.over and missing:
+                raise BadMultipart("the message refers to a part that it does not have")
+            yield piece
+            piece = await self._body.read()
+            self._received += len(piece)
+            self._events = self._reader.feed(piece)
+        self._reader.close()
+
     async def _event(self) -> Event | None:
-        while not self._events:
+        while True:
+            for event in self._events:
+                return event
             if self._over:
                 return None
             octets = await self._body.read()
-            if octets:
-                self._events.extend(self._reader.feed(octets))
-            else:
+            self._received += len(octets)
+            self._events = self._reader.feed(octets)
+            if not octets:
                 self._over = True
                 self._reader.close()
-        return self._events.popleft()
 
 
 class Flow(Body):
@@ -67,10 +97,10 @@ class Flow(Body):
 
     __slots__ = ("_pieces", "_source", "length")
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], source: Body) -> None:
+    def __init__(self, pieces: AsyncGenerator[bytes, None], source: Body, length: int | None = None) -> None:
         self._pieces = pieces
         self._source = source
-        self.length = None
+        self.length = length
 
     async def read(self) -> bytes:
         async for piece in self._pieces:
@@ -95,7 +125,7 @@ async def carried(
 
     Raises BadMultipart at the end when a part that the root refers to never came: nobody may take the message for whole.
     """
-    yield part_head(boundary, root_type, "root@sluicegate") + root
+    yield part_head(boundary, root_type, root_id(boundary)) + root
     missing = set(wanted)
     for part in early:
         yield b"\r\n" + part_head(boundary, part.content_type, part.content_id) + part.content
@@ -110,6 +140,12 @@ async def carried(
     if missing:
         raise BadMultipart("the message refers to a part that it does not have")
     yield end_of(boundary)
+
+
+async def behind(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for piece in rest:
+        yield piece
 
 
 async def inlined(
@@ -155,6 +191,3 @@ async def _base64(parts: PartStream) -> AsyncGenerator[bytes, None]:
         rest = piece[whole:]
         yield b64encode(piece[:whole])
     yield b64encode(rest)
-
-
-__all__ = ["End", "Flow", "PartStream", "carried", "inlined"]

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from adapters.soap.codec.media_types import parameters
 from adapters.soap.codec.parts_reader import BadMultipart, End, PartHead, PartsReader
 
-ROOT_ID = "root@sluicegate"
+
+def root_id(boundary: str) -> str:
+    """The root's Content-ID: not to be guessed, or a caller's own part could pass for the root."""
+    return f"{boundary[-16:]}.root@sluicegate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def join_parts(
     attachments: Iterable[tuple[str, str, bytes]],
 ) -> bytes:
     """A multipart/related body; attachments are Content-ID, media type and octets. `boundary` must not occur in any of them."""
-    out = [part_head(boundary, root_type, ROOT_ID), root]
+    out = [part_head(boundary, root_type, root_id(boundary)), root]
     for content_id, kind, content in attachments:
         out += [b"\r\n", part_head(boundary, kind, content_id), content]
     out.append(end_of(boundary))

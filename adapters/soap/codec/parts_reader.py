@@ -96,6 +96,20 @@ class PartsReader:
             if (self._at, len(self._held)) == before:
                 return
 
+    @property
+    def boundary(self) -> str:
+        return self._delimiter[4:].decode("ascii")
+
+    @property
+    def over(self) -> bool:
+        """Whether the last boundary has come."""
+        return self._at is _At.OVER
+
+    @property
+    def behind(self) -> bytes:
+        """After a part's end: what has come from there on, beginning with the boundary."""
+        return self._delimiter + bytes(self._held)
+
     def close(self) -> None:
         """The body has ended. Raises BadMultipart when the message has not."""
         if self._at is not _At.OVER:

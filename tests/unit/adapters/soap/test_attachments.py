@@ -26,7 +26,7 @@ def mtom(content: str, *parts: tuple[str, bytes]) -> tuple[bytes, str]:
         'application/xop+xml; type="text/xml"',
         [(i, "image/png", c) for i, c in parts],
     )
-    return body, 'multipart/related; type="application/xop+xml"; start="<root@sluicegate>"; boundary="BOUND"'
+    return body, 'multipart/related; type="application/xop+xml"; start="<BOUND.root@sluicegate>"; boundary="BOUND"'
 
 
 def order_answer(document: str) -> str:

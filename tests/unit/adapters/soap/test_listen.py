@@ -314,7 +314,7 @@ def test_binary_parts_go_to_json_and_come_back_as_mtom() -> None:
     order = ORDER_XML + f"<Document>{xop}</Document>"
     content = envelope(f'<SubmitOrder xmlns="{T}"><order>{order}</order></SubmitOrder>').encode()
     body = join_parts("B", content, 'application/xop+xml; type="text/xml"', [("a@b", "image/png", octets)])
-    kind = 'multipart/related; type="application/xop+xml"; start="<root@sluicegate>"; boundary="B"'
+    kind = 'multipart/related; type="application/xop+xml"; start="<B.root@sluicegate>"; boundary="B"'
     _, backend = asked(front(attachments="base64"), body, 200, {"number": "1"}, content_type=kind)
     assert backend.json["Document"].startswith("AAECAw")
     _, backend = asked(front(), body, 200, {"number": "1"}, content_type=kind)

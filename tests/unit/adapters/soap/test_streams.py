@@ -40,8 +40,9 @@ def route(operation: str, **config: Any) -> SoapRoute:
     return made
 
 
-def in_pieces(octets: bytes, size: int = 65_537) -> BytesBody:
-    return BytesBody(*(octets[at : at + size] for at in range(0, len(octets), size)))
+def in_pieces(octets: bytes, size: int = 65_537, *, announced: bool = False) -> BytesBody:
+    pieces = (octets[at : at + size] for at in range(0, len(octets), size))
+    return BytesBody(*pieces, announced=len(octets) if announced else None)
 
 
 class Server:
@@ -73,11 +74,10 @@ class Server:
         return root_and_rest(split_parts(self.received, kind), kind)
 
 
-def submit(
-    server: Server, body: bytes, content_type: str = "multipart/related; boundary=B1", **config: Any
-) -> Response:
-    exchange = make_exchange("POST", "/", [("content-type", content_type)], body=in_pieces(body))
-    return asyncio.run(route("SubmitOrder", **config).call(exchange, server))
+def submit(server: Server, body: bytes, *, announced: bool = False) -> Response:
+    fields = [("content-type", "multipart/related; boundary=B1")]
+    exchange = make_exchange("POST", "/", fields, body=in_pieces(body, announced=announced))
+    return asyncio.run(route("SubmitOrder").call(exchange, server))
 
 
 def message(order: object, *parts: tuple[str, bytes]) -> bytes:
@@ -88,10 +88,14 @@ def message(order: object, *parts: tuple[str, bytes]) -> bytes:
 OK = envelope(f"<SubmitOrderResponse {T}><number>1</number><total>2</total></SubmitOrderResponse>").encode()
 
 
-def test_a_long_request_streams_to_the_backend_as_mtom() -> None:
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_long_request_streams_to_the_backend_as_mtom(announced: bool) -> None:
     server = Server(OK)
     body = message({**ORDER, "Document": "cid:scan"}, ("scan", LONG), ("more", OTHER.replace(b"B1", b"B2")))
-    assert submit(server, body).status == 200
+    assert submit(server, body, announced=announced).status == 200
+    assert server.encoded is not None
+    assert isinstance(server.encoded.body, Body)
+    assert server.encoded.body.length == (len(server.received) if announced else None)
     root, rest = server.parts
     assert b'href="cid:scan"' in root.content
     assert rest["scan"].content == LONG
@@ -121,11 +125,33 @@ def test_a_short_one_is_sent_whole() -> None:
         (b"--B1\r\nno header\r\n\r\n" + LONG, RequestRefused),
     ],
 )
-def test_a_message_that_is_not_whole_is_never_ended_for_the_backend(body: bytes, fault: type[Exception]) -> None:
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_message_that_is_not_whole_is_never_ended_for_the_backend(
+    body: bytes, fault: type[Exception], announced: bool
+) -> None:
     server = Server(OK)
     with pytest.raises(fault):
-        submit(server, body)
+        submit(server, body, announced=announced)
     assert not server.received.endswith(b"--\r\n")
+
+
+def test_no_value_can_end_the_part_that_it_stands_in() -> None:
+    """The boundary is the caller's as well: where it occurs in the envelope the message gets another."""
+    server = Server(OK)
+    order = {**ORDER, "Address": {"Street": "x\n--B1--\n", "City": "y"}}
+    submit(server, message(order, ("scan", LONG)), announced=True)
+    assert server.encoded is not None
+    assert "B1" not in server.encoded.content_type.decode()
+    assert server.parts[1]["scan"].content == LONG
+
+
+def test_a_part_of_the_caller_cannot_pass_for_the_root() -> None:
+    server = Server(OK)
+    evil = b"<Envelope/>"
+    body = message(ORDER, ("root@sluicegate", evil), ("B1.root@sluicegate", evil), ("scan", LONG))
+    for announced in (True, False):
+        submit(server, body, announced=announced)
+        assert b"SubmitOrder" in server.parts[0].content
 
 
 def got(operation: str, answer: bytes, content_type: str, size: int = 65_537, **config: Any) -> tuple[str, bytes]:
@@ -155,7 +181,7 @@ def mtom(content: str, *parts: tuple[str, bytes]) -> bytes:
     return join_parts("BOUND", root, 'application/xop+xml; type="text/xml"', [(i, "image/png", c) for i, c in parts])
 
 
-KIND = 'multipart/related; type="application/xop+xml"; start="<root@sluicegate>"; boundary="BOUND"'
+KIND = 'multipart/related; type="application/xop+xml"; start="<BOUND.root@sluicegate>"; boundary="BOUND"'
 
 
 def test_a_long_answer_streams_to_the_caller_as_multipart() -> None:
@@ -197,7 +223,7 @@ def test_a_fault_ends_the_stream_at_once() -> None:
 def test_an_answer_whose_root_comes_late_is_502() -> None:
     answer = in_pieces(mtom(orders("AA=="), ("a", LONG)))
     exchange = make_exchange("GET", "/?number=1")
-    kind = KIND.replace("<root@sluicegate>", "<a>")
+    kind = KIND.replace("<BOUND.root@sluicegate>", "<a>")
     with pytest.raises(BadReply):
         asyncio.run(route("GetOrder").call(exchange, Server(answer, kind)))
     assert answer.closed
