@@ -97,7 +97,7 @@ def record_codec(config: FixedWidthConfig, side: str, read_file: Callable[[str],
     missing = "initial" if config.request.values is not None else config.request.missing
     options = block.options(unknown=config.unknown, missing=missing)
     layout = read_layout(block.file, dialect=block.dialect, form=block.source, read=read_file)
-    return RecordCodec(layout, with_layout(options, layout, block.written))
+    return RecordCodec(layout, with_layout(options, layout))
 
 
 class FixedWidthCodec(Codec):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
-from adapters.fixed_width.options import Names, Numbers, Options, RecordFormat, parse_record_format
+from adapters.fixed_width.options import Options, RecordOptions
 from gateway.api.config import Block, file_path
 
 
@@ -23,11 +23,10 @@ def _absolute(path: str, info: ValidationInfo) -> str:
 
 
 LayoutPath = Annotated[str, file_path(), AfterValidator(_absolute)]
-Select = Mapping[str, Annotated[Mapping[str, str], BeforeValidator(_text_keys)]]
 Statuses = Annotated[Mapping[str, Annotated[int, Field(ge=400, le=599)]], BeforeValidator(_text_keys)]
 
 
-class RecordBlock(Block):
+class RecordBlock(RecordOptions):
     """One kind of record: where its layout is, and how it is read and written."""
 
     copybook: LayoutPath | None = None
@@ -36,42 +35,6 @@ class RecordBlock(Block):
     """A plain layout in YAML, instead of a copybook."""
     source: Literal["auto", "fixed", "free"] = "auto"
     """Reference format of the copybook."""
-    record: str = ""
-    """The level-01 record to use; the first one when left out."""
-    codepage: str | None = None
-    """Code page of text and digits, as cp037, cp1047, cp939, ascii. cp037, unless a plain layout names one."""
-    record_format: str | None = None
-    """fixed, rdw[:big|:little][:inclusive|:exclusive], bdw, length:FIELD, delimiter:TEXT or odo. fixed, unless a plain layout says otherwise."""
-    select: Select = Field(default_factory=dict)
-    """FIELD: {VALUE: GROUP}: which alternative (of REDEFINES, or of several records) a value means. VALUE may be a level-88 name, or "*" for every other."""
-    redefines: Literal["first", "all"] = "first"
-    """Where nothing is selected: the first alternative, or all that can be read."""
-    float: Literal["ibm", "ieee"] = "ibm"
-    """Form of COMP-1 and COMP-2."""
-    edited: Literal["number", "text"] = "number"
-    """Edited pictures as numbers, or as their text."""
-    names: Names = "snake"
-    """Style of the names in JSON."""
-    numbers: Numbers = "auto"
-    """auto: a JSON number where the picture has at most 15 digits, else a string."""
-    dialect: Literal["ibm", "gnucobol", "microfocus"] = "ibm"
-    """Whose COBOL: sizes, byte order and signs follow it."""
-    trunc: Literal["std", "bin"] = "std"
-    """std: binary items hold what their picture says; bin: what their bytes can."""
-    lenient: bool = False
-    """true: what is unreadable becomes null, what is too long is cut off."""
-    trim: Literal["pad", "both", "none"] = "pad"
-    """Text is trimmed on the padded side, on both, or not at all."""
-    pad: Literal["blank", "low-values"] = "blank"
-    """What text is padded with."""
-    blanks: Literal["error", "null", "zero"] = "error"
-    """Numbers that are all blank are an error, null, or zero."""
-    low_values: Literal["keep", "blank", "null"] = "keep"
-    """Low-values stay (in numbers: an error), count as blanks, or are null."""
-    conditions: Literal["value", "name"] = "value"
-    """name: level-88 names in place of the values they stand for."""
-    odo_slide: bool | None = None
-    """Whether fields after a table move with its length; as the dialect has it when left out."""
 
     @model_validator(mode="after")
     def _one_layout(self) -> RecordBlock:
@@ -83,39 +46,12 @@ class RecordBlock(Block):
     def file(self) -> str:
         return self.copybook or self.layout or ""
 
-    @property
-    def written(self) -> frozenset[str]:
-        """Options that a plain layout does not decide, because they stand here."""
-        return frozenset(name for name in ("codepage", "record_format") if getattr(self, name) is not None)
-
     def options(
         self, *, unknown: Literal["reject", "drop"] = "reject", missing: Literal["error", "initial"] = "error"
     ) -> Options:
-        """For the codec. Raises ValueError for a record format that is none."""
-        return Options(
-            codepage=self.codepage or Options().codepage,
-            record_format=parse_record_format(self.record_format) if self.record_format else RecordFormat(),
-            record=self.record,
-            select=tuple(
-                (field, value, group) for field, choices in self.select.items() for value, group in choices.items()
-            ),
-            redefines=self.redefines,
-            float=self.float,
-            edited=self.edited,
-            names=self.names,
-            numbers=self.numbers,
-            dialect=self.dialect,
-            trunc=self.trunc,
-            lenient=self.lenient,
-            trim=self.trim,
-            pad=self.pad,
-            blanks=self.blanks,
-            low_values=self.low_values,
-            conditions=self.conditions,
-            odo_slide=self.odo_slide,
-            unknown=unknown,
-            missing=missing,
-        )
+        """For the codec; what is not written here a plain layout may still decide."""
+        written = {name: getattr(self, name) for name in self.model_fields_set & RecordOptions.model_fields.keys()}
+        return Options(**written, unknown=unknown, missing=missing)
 
 
 class RequestBlock(RecordBlock):

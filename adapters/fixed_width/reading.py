@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from adapters.fixed_width.copybook import parse_copybook
@@ -29,10 +28,11 @@ def read_layout(
     return parse_copybook(source, file=file, dialect=dialect, form=form, folders=folders, read=read)
 
 
-def with_layout(options: Options, layout: Layout, written: frozenset[str]) -> Options:
-    """The options with what the layout says of itself, where it is not `written` otherwise."""
-    if layout.codepage and "codepage" not in written:
-        options = replace(options, codepage=layout.codepage)
-    if layout.record_format and "record_format" not in written:
-        options = replace(options, record_format=parse_record_format(layout.record_format))
-    return options
+def with_layout(options: Options, layout: Layout) -> Options:
+    """The options with what the layout says of itself, where they were not given."""
+    said: dict[str, object] = {}
+    if layout.codepage and "codepage" not in options.model_fields_set:
+        said["codepage"] = layout.codepage
+    if layout.record_format and "record_format" not in options.model_fields_set:
+        said["record_format"] = parse_record_format(layout.record_format)
+    return options.model_copy(update=said)

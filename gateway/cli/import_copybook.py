@@ -43,8 +43,8 @@ def import_copybook(
     """A route that takes and gives JSON for the records of FILE, and an OpenAPI 3.1 document of it."""
     try:
         layout = read_layout(file)
-        written = frozenset(["codepage"] if codepage else [])
-        codec = RecordCodec(layout, with_layout(Options(codepage=codepage or Options().codepage), layout, written))
+        options = Options(codepage=codepage) if codepage else Options()
+        codec = RecordCodec(layout, with_layout(options, layout))
     except (CopybookError, LookupError, ValueError) as exc:
         fail(exc.args[0] if isinstance(exc, LookupError) else exc)
     name = re.sub(r"[^a-z0-9]+", "-", (codec.plans[0].item.name or file.stem).lower()).strip("-")[:63]

@@ -82,6 +82,7 @@ def _entry(at: Reader) -> Entry:
         if len(entry.name) > 61:  # 30 in the reference; tools write longer ones
             raise name.error("a name of more than 61 characters")
     while at.word.kind != "period":
+        at.accept("IS")  # EXTERNAL and GLOBAL may have it in front
         clause = at.take()
         parse = _CLAUSES.get(clause.key) if clause.kind == "name" else None
         if parse is None:

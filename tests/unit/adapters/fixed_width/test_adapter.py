@@ -17,7 +17,7 @@ from adapters.fixed_width.codec.records import RecordCodec
 from adapters.fixed_width.config import FixedWidthConfig
 from adapters.fixed_width.copybook import parse_copybook
 from adapters.fixed_width.errors import RecordError
-from adapters.fixed_width.options import Options
+from adapters.fixed_width.options import Options, parse_record_format
 from gateway.api.adapter import AdapterScope, Reply
 from gateway.api.errors import BadReply, RequestRefused, Unmappable
 from gateway.api.messages import Headers
@@ -235,7 +235,6 @@ def test_what_is_no_record_is_the_upstreams_fault(body: bytes, status: int, wher
         ({"request": {"values": {"CUSTOMER": "x"}}}, ("request", "values", "CUSTOMER"), "no such field"),
         ({"request": {"values": {"CUSTOMER-ID": "{pth.id}"}}}, ("request", "values", "CUSTOMER-ID"), "no placeholder"),
         ({"request": {"codepage": "cp99999"}}, ("request", "codepage"), "unknown code page"),
-        ({"request": {"record_format": "rwd"}}, ("request", "record_format"), "one of fixed, rdw"),
         ({"request": {"record": "OTHER"}}, ("request", "record"), "there are INQUIRY"),
         ({"response": {"select": {"TYPE": {"P": "PERSON"}}}}, ("response", "select"), "no such item"),
         (
@@ -263,6 +262,27 @@ def test_configurations_that_make_no_sense(changes: dict[str, Any], path: tuple[
     found = list(ADAPTER.check(config(**changes), SCOPE))
     assert [complaint.path for complaint in found] == [path]
     assert message in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"record_format": "rwd"}, "one of fixed, rdw"),
+        ({"record_format": 4}, "a record format is text"),
+        ({"record_format": "rdw:little:big"}, "rdw takes big or little"),
+        ({"select": {"CUSTOMER-TYPE": "PERSON"}}, "written as FIELD"),
+        ({"select": ["CUSTOMER-TYPE"]}, "written as FIELD"),
+        ({"layout": "x.yaml"}, "either a copybook or a layout"),
+    ],
+)
+def test_blocks_that_make_no_sense(block: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        config(block)
+
+
+@pytest.mark.parametrize("text", ["fixed", "rdw:little:exclusive", "bdw", "length:A-B", "delimiter:\\n", "odo"])
+def test_a_record_format_is_written_as_it_is_read(text: str) -> None:
+    assert str(parse_record_format(text)) == text
 
 
 def test_a_side_names_one_layout() -> None:

@@ -271,3 +271,8 @@ def test_a_redefined_table_elsewhere() -> None:
         "01 R.\n   05 A PIC X OCCURS 3.\n   05 B REDEFINES A PIC X(3).\n   05 C PIC X.", dialect="microfocus"
     )
     assert places(layout) == {"R": (0, 4), "A": (0, 1), "B": (0, 3), "C": (3, 1)}
+
+
+@pytest.mark.parametrize("clause", ["EXTERNAL", "IS EXTERNAL", "IS GLOBAL", "GLOBAL VOLATILE"])
+def test_clauses_about_the_program_change_nothing(clause: str) -> None:
+    assert places(parse(f"01 R {clause}.\n   05 A PIC X.")) == {"R": (0, 1), "A": (0, 1)}

@@ -36,7 +36,7 @@ RECORD = b"0000000042Ada.......-00000123  31012026    -12.5020260131235900  A1a 
 
 def codec(text: str = LAYOUT) -> RecordCodec:
     layout = parse_layout(text)
-    return RecordCodec(layout, with_layout(Options(), layout, frozenset()))
+    return RecordCodec(layout, with_layout(Options(), layout))
 
 
 def test_both_ways() -> None:

@@ -4,7 +4,6 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -73,7 +72,7 @@ def test_values_are_those_of_other_readers(name: str) -> None:
     ("name", "options"), [("vrl_rdw_big_endian", {"low_values": "keep"}), ("nested_odo", {}), ("vb_ibm_standard", {})]
 )
 def test_records_are_written_as_they_were(name: str, options: dict[str, Any]) -> None:
-    codec = RecordCodec(read_layout(COPYBOOKS / name / "copybook.cob"), replace(CASES[name], **options))
+    codec = RecordCodec(read_layout(COPYBOOKS / name / "copybook.cob"), CASES[name].model_copy(update=options))
     raw = (COPYBOOKS / name / "data.bin").read_bytes()
     written = b"".join(codec.write(codec.read(io.BytesIO(raw))))
     blocks = 4 if name == "vb_ibm_standard" else 0  # two half-empty blocks become one
