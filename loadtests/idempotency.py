@@ -1,10 +1,14 @@
 """Idempotency keys, proved and measured: executed twice or not, whatever is killed, stopped, lost or full; and what a key costs.
 
     python loadtests/idempotency.py kill  [--store sqlite|redis] [--rounds 200] [--record]
+    python loadtests/idempotency.py race  [--store sqlite|redis] [--record]
+    python loadtests/idempotency.py faults [--record]
     python loadtests/idempotency.py cost  [--store sqlite|redis] [--connections 64] [--seconds 5] [--rounds 3] [--record]
 
 `kill`: callers POST with a new key each, and again until they are answered; at a random moment of every round the gateway gets SIGKILL,
-and is started again; afterwards every key is asked for once more. `cost`: processor time of the gateway for each POST with a
+and is started again; afterwards every key is asked for once more. `race`: 200 callers of one key at
+once, on one gateway and on three that share a store. `faults`: owners stopped past their lease, replies lost, a Redis that is killed,
+paused, out of memory, failed over. `cost`: processor time of the gateway for each POST with a
 key, over the same without the policy. Each ends with 1 when the table is not what it must be. Needs Debian's redis-server for `--store
 redis`, and wrk and nginx for `cost`.
 """
@@ -18,7 +22,9 @@ import tempfile
 from pathlib import Path
 
 import idempotency_cost
+import idempotency_faults
 import idempotency_kill
+import idempotency_race
 from machine import commit, machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -26,7 +32,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["kill", "cost"])
+    parser.add_argument("what", choices=["kill", "race", "faults", "cost"])
     parser.add_argument("--store", default="sqlite", help="sqlite, redis (one of our own), or a URL")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--connections", type=int, default=64)
@@ -41,15 +47,27 @@ def main() -> int:
                     idempotency_kill.kill(options.rounds or 200, Path(folder), options.store, whole=options.whole)
                 )
                 table, good = idempotency_kill.table(killed), killed.good
+            case "race":
+                raced = [
+                    asyncio.run(idempotency_race.race(gateways, Path(folder) / f"{gateways}-{way}", options.store, way))
+                    for gateways in (1, 3)
+                    for way in ("reject", "wait")
+                ]
+                table, good = idempotency_race.table(raced), all(one.good for one in raced)
+            case "faults":
+                seen = asyncio.run(idempotency_faults.faults(Path(folder)))
+                table, good = idempotency_faults.table(seen), all(one.good for one in seen)
             case "cost":
                 figures = idempotency_cost.cost(
                     options.connections, options.seconds, options.rounds or 3, Path(folder), options.store
                 )
                 table, good = idempotency_cost.table(figures, options.store), True
-    text = f"{machine()}\ncommit {commit()}, store {options.store}\n\n{table}\n"
+    store = "" if options.what == "faults" else f", store {options.store}"
+    text = f"{machine()}\ncommit {commit()}{store}\n\n{table}\n"
     print(text)
     if options.record:
-        (RESULTS / f"idempotency-{options.what}-{options.store.partition(':')[0]}.md").write_text(text)
+        of = "" if options.what == "faults" else f"-{options.store.partition(':')[0]}"
+        (RESULTS / f"idempotency-{options.what}{of}.md").write_text(text)
     return 0 if good else 1
 
 

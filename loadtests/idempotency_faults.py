@@ -1,0 +1,281 @@
+"""Owners that are stopped, replies that are lost, a Redis that dies, hangs, is full or fails over: was anything executed twice?
+
+Each scene has its own gateways, store and upstream, and returns what it saw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from idempotency_world import LEASE_S, Gateway, Redis, Upstream, Watched, answering, configured, post
+
+ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+@dataclass
+class Seen:
+    scene: str
+    store: str
+    keys: int
+    twice: int
+    differing: int
+    ends: Counter[str]
+    control: bool = False  # a setting that is known to lose records: shows that the scene would tell
+
+    @property
+    def good(self) -> bool:
+        return self.control or (
+            not self.twice and not self.differing and set(self.ends) <= {"its answer", "idempotency.outcome-unknown"}
+        )
+
+
+class Scene:
+    """Two gateways that share a store, callers on both, and something that goes wrong meanwhile."""
+
+    def __init__(self, folder: Path, store: str, redis: Redis | None = None) -> None:
+        self.folder = folder
+        self.store = store
+        self.redis = redis
+        self.upstream = Upstream()
+        self.watched = Watched()
+        self.gateways: list[Gateway] = []
+
+    async def play(self, name: str, trouble: Callable[[Scene], Awaitable[None]], callers: int = 6) -> Seen:
+        numbers = count()
+        ending = False
+
+        async def caller() -> None:
+            while not ending:
+                number = next(numbers)
+                await self.watched.call(self.gateways[number % 2].port, "hold", f"k-{number}")
+
+        try:
+            async with self.upstream:
+                self.gateways = [configured(self.folder, n, self.upstream.port, self.store) for n in range(2)]
+                for gateway in self.gateways:
+                    gateway.start()
+                await answering(self.gateways)
+                load = [asyncio.ensure_future(caller()) for _ in range(callers)]
+                await asyncio.sleep(0.5)
+                await trouble(self)
+                await asyncio.sleep(0.5)
+                ending = True
+                await asyncio.gather(*load)
+                await asyncio.sleep(LEASE_S + 0.5)
+                ends = await self.watched.ends(self.gateways[0].port, "hold")
+                twice = sum(times > 1 for times in self.upstream.executed.values())
+                store = self.store.partition(":")[0]
+                return Seen(name, store, len(self.watched.asked), twice, self.watched.differing, ends)
+        finally:
+            for gateway in self.gateways:
+                gateway.end()
+
+
+async def stopped_owner(scene: Scene) -> None:
+    """SIGSTOP past the lease, while calls of its are in every stage; then SIGCONT. The other gateway is asked meanwhile."""
+    owner, other = scene.gateways
+    for _ in range(2):
+        owner.signal(signal.SIGSTOP)
+        pending = [key for route, key in scene.watched.asked[-40:]]
+        until = time.monotonic() + LEASE_S + 1
+        while time.monotonic() < until:
+            for key in pending:
+                answer = await post(other.port, "hold", key)
+                if answer is not None:
+                    scene.watched.heard("hold", key, answer)
+            await asyncio.sleep(0.2)
+        owner.signal(signal.SIGCONT)
+        await asyncio.sleep(0.5)
+
+
+async def lost_replies(scene: Scene) -> None:
+    """Connections to the store are cut when it has done what it was asked and before its reply is passed on."""
+    for _ in range(20):
+        await asyncio.sleep(0.15)
+        RELAY.cut_after_next = True
+    await asyncio.sleep(1)
+
+
+async def killed_redis(scene: Scene) -> None:
+    """kill -9 of Redis, with `appendfsync always`, and its restart."""
+    assert scene.redis is not None, "with Redis"
+    for _ in range(3):
+        scene.redis.kill()
+        await asyncio.sleep(0.7)
+        scene.redis.start()
+        await asyncio.sleep(1.5)
+
+
+async def paused_redis(scene: Scene) -> None:
+    """SIGSTOP of Redis for longer than its timeout, then SIGCONT: it does late what it was asked."""
+    assert scene.redis is not None, "with Redis"
+    for pause_s in (0.5, 2.0, LEASE_S + 1.0):
+        scene.redis.signal(signal.SIGSTOP)
+        await asyncio.sleep(pause_s)
+        scene.redis.signal(signal.SIGCONT)
+        await asyncio.sleep(1.5)
+
+
+async def full_redis(scene: Scene) -> None:
+    """Out of memory: writes are refused, so nothing is sent; then there is room again."""
+    assert scene.redis is not None, "with Redis"
+    for _ in range(2):
+        scene.redis.ask("CONFIG", "SET", "maxmemory", "1")
+        await asyncio.sleep(1.5)
+        scene.redis.ask("CONFIG", "SET", "maxmemory", "0")
+        await asyncio.sleep(1.5)
+
+
+class Relay:
+    """Between gateways and Redis; cuts a connection after the server has answered, before the answer is passed on."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.to = 0
+        self.cut_after_next = False
+        self.cuts = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self, to: int) -> None:
+        self.to = to
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.to)
+        except OSError:
+            writer.close()
+            return
+
+        async def out() -> None:
+            while data := await reader.read(65536):
+                far_writer.write(data)
+            far_writer.close()
+
+        async def back() -> None:
+            while data := await far_reader.read(65536):
+                if self.cut_after_next:
+                    self.cut_after_next = False
+                    self.cuts += 1
+                    break
+                writer.write(data)
+            writer.transport.abort()
+            far_writer.close()
+
+        for way in (out(), back()):
+            task = asyncio.ensure_future(way)
+            self._tasks.add(task)
+            task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def close(self) -> None:
+        assert self._server is not None, "open"
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+
+
+RELAY = Relay()
+
+
+async def faults(folder: Path) -> list[Seen]:
+    found = []
+    for name, store in (("owner stopped past its lease", "sqlite"), ("owner stopped past its lease", "redis")):
+        redis = None if store == "sqlite" else _redis(folder / f"stopped-{store}")
+        url = "sqlite" if redis is None else _url(redis.port)
+        found.append(await _played(folder / f"scene-{len(found)}", url, redis, name, stopped_owner))
+    for name, trouble in (
+        ("Redis killed and restarted", killed_redis),
+        ("Redis paused", paused_redis),
+        ("Redis out of memory", full_redis),
+    ):
+        redis = _redis(folder / f"redis-{len(found)}")
+        found.append(await _played(folder / f"scene-{len(found)}", _url(redis.port), redis, name, trouble))
+    redis = _redis(folder / f"redis-{len(found)}")
+    await RELAY.open(redis.port)
+    found.append(await _played(folder / f"scene-{len(found)}", _url(RELAY.port), redis, "", lost_replies))
+    found[-1].scene = f"replies of Redis lost, {RELAY.cuts} times"
+    await RELAY.close()
+    for acks in (1, 0):
+        found.append(await _failed_over(folder / f"scene-{len(found)}", acks))
+    redis = Redis(folder / f"redis-{len(found)}", ())
+    redis.start()
+    name = "Redis killed and restarted, without a journal"
+    found.append(await _played(folder / f"scene-{len(found)}", _url(redis.port), redis, name, killed_redis))
+    found[-1].control = True
+    return found
+
+
+def _redis(folder: Path) -> Redis:
+    redis = Redis(folder, ALWAYS)
+    redis.start()
+    return redis
+
+
+def _url(port: int, acks: int = 0) -> str:
+    return f"redis://127.0.0.1:{port}/0?acks={acks}"
+
+
+async def _played(
+    folder: Path, url: str, redis: Redis | None, name: str, trouble: Callable[[Scene], Awaitable[None]]
+) -> Seen:
+    try:
+        return await Scene(folder, url, redis).play(name, trouble)
+    finally:
+        if redis is not None:
+            redis.kill()
+
+
+async def _failed_over(folder: Path, acks: int) -> Seen:
+    """The master is killed for good, and a replica that was a second behind takes its place."""
+    master, replica = _redis(folder / "master"), _redis(folder / "replica")
+    replica.ask("REPLICAOF", "127.0.0.1", str(master.port))
+    while replica.ask("WAIT", "0", "0") == "" or "1" not in master.ask("WAIT", "1", "100"):
+        await asyncio.sleep(0.05)
+    relay = RELAY
+    await relay.open(master.port)
+    replica_of_replica = _redis(folder / "second")  # the new master needs somebody who acknowledges, too
+    replica_of_replica.ask("REPLICAOF", "127.0.0.1", str(replica.port))
+
+    async def fail_over(scene: Scene) -> None:
+        replica.signal(signal.SIGSTOP)
+        await asyncio.sleep(1)
+        master.kill()
+        replica.signal(signal.SIGCONT)
+        await asyncio.sleep(0.3)
+        replica.ask("REPLICAOF", "NO", "ONE")
+        relay.to = replica.port
+        await asyncio.sleep(4)
+
+    try:
+        name = f"Redis failed over to a replica that was behind, acks={acks}"
+        seen = await Scene(folder, _url(relay.port, acks)).play(name, fail_over)
+        seen.control = acks == 0
+        return seen
+    finally:
+        await relay.close()
+        for each in (master, replica, replica_of_replica):
+            each.kill()
+
+
+def table(found: list[Seen]) -> str:
+    lines = ["| what happens | store | keys | executed twice | two answers | ended as |", "|---|---|---|---|---|---|"]
+    for one in found:
+        ends = ", ".join(f"{name}: {times}" for name, times in sorted(one.ends.items()))
+        name = f"{one.scene} (control)" if one.control else one.scene
+        lines.append(f"| {name} | {one.store} | {one.keys} | {one.twice} | {one.differing} | {ends} |")
+    note = "control: a setting that loses records, as docs/stores.md says; it shows that the scene would tell."
+    return "\n".join([*lines, "", note])
