@@ -66,7 +66,7 @@ def build_in_slices(routes: Iterable[tuple[RouteMatch, T]]) -> Generator[None, N
     shared: dict[frozenset[str], frozenset[str]] = {}
     while drafts:  # taken out one by one: freeing them all at the end would take 2 ms at once
         _, draft = drafts.popitem()
-        leaf = _leaf(draft.routes, shared)
+        leaf = leaf_of(draft.routes, shared)
         if draft.rest:
             draft.node.rest = leaf
         else:
@@ -79,7 +79,12 @@ def build_in_slices(routes: Iterable[tuple[RouteMatch, T]]) -> Generator[None, N
 
 
 def dismantle(table: RouteTable[T]) -> Generator[None, None, None]:
-    """Take apart, in slices, a table that nobody reads any more: freed in one go, ten thousand routes take 3 ms and more."""
+    """Take apart, in slices, a table that nobody reads any more: freed in one go, ten thousand routes take 3 ms and more.
+
+    One that shares its parts with another is left as it is: what it had alone is little.
+    """
+    if table.shares:
+        return
     for paths in table.parts():
         paths.exact = {}
         todo = [paths.root]
@@ -120,7 +125,8 @@ def _literal_child(node: Node[T], name: str) -> Node[T]:
     return node.literal.setdefault(name, Node())
 
 
-def _leaf(routes: list[tuple[RouteMatch, T]], shared: dict[frozenset[str], frozenset[str]]) -> Leaf[T]:
+def leaf_of(routes: list[tuple[RouteMatch, T]], shared: dict[frozenset[str], frozenset[str]]) -> Leaf[T]:
+    """The routes of one place, in their order. `shared` keeps one of each set of methods."""
     # More conditions before fewer, then priority; `conflicts` has refused what would still be equal
     routes.sort(key=lambda pair: (-pair[0].conditions, -pair[0].priority))
     return tuple(

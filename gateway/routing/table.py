@@ -137,7 +137,7 @@ class PathTable(Generic[T]):
 class RouteTable(Generic[T]):
     """Built by `gateway.routing.build`; never changed afterwards, so any number of requests read it at once."""
 
-    __slots__ = ("_anywhere", "_by_host", "_hosts", "_wildcards", "size")
+    __slots__ = ("_anywhere", "_by_host", "_hosts", "_wildcards", "shares", "size")
 
     def __init__(
         self, hosts: dict[str, PathTable[T]], wildcards: dict[str, PathTable[T]], anywhere: PathTable[T], size: int
@@ -147,6 +147,7 @@ class RouteTable(Generic[T]):
         self._anywhere = (anywhere,)
         self._by_host = bool(hosts or wildcards)
         self.size = size
+        self.shares = False  # parts of it are another table's too
 
     def match(self, host: str, path: str, method: str, headers: Headers | None, query: bytes) -> Match[T] | Miss:
         """The route for a request, or why there is none.
@@ -167,6 +168,10 @@ class RouteTable(Generic[T]):
             if found is not None:
                 return found
         return _miss(refused, method) if refused else NOT_FOUND
+
+    def by_pattern(self) -> tuple[dict[str, PathTable[T]], dict[str, PathTable[T]], PathTable[T]]:
+        """The tables of hosts, of wildcards by the name with its leading dot, and of any host; the dictionaries are copies."""
+        return dict(self._hosts), dict(self._wildcards), self._anywhere[0]
 
     def parts(self) -> Iterator[PathTable[T]]:
         """The tables it is made of, for taking it apart."""

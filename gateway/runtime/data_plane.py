@@ -7,7 +7,7 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Callable, Coroutine, Hashable, Iterator
+from collections.abc import Callable, Coroutine, Generator, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from gateway.http.request_id import RequestIds
 from gateway.http.target import PathRules
 from gateway.routing.build import build_in_slices, dismantle
 from gateway.routing.pattern import RouteMatch, of_route
+from gateway.routing.revise import revise_in_slices
 from gateway.routing.table import RouteTable
 from gateway.runtime.build import RouteBuilder, Specs
 from gateway.runtime.consumers import ConsumerTable
@@ -64,14 +65,11 @@ class Prepared:
     bound: dict[str, Bound]
     upstreams: dict[str, Client]
     configs: dict[str, UpstreamConfig]
-    unmatched_needs: frozenset[str]
+    needs: frozenset[str]  # background work and stores
     fresh_upstreams: frozenset[str]
     reconfigured: dict[str, Any]  # what their clients prepared
     access_log: AccessLog | None
     gone_routes: frozenset[str]
-
-    def needs(self) -> set[str]:
-        return {name for one in self.bound.values() for name in one.needs} | self.unmatched_needs
 
 
 class Slices:
@@ -122,7 +120,7 @@ class WorkerPlane:
         self._consumers = ConsumerTable()
         self._access_log: AccessLog | None = None
         self._edges: list[Edge] = []
-        self._needs: set[str] = set()  # background work and stores of the live configuration
+        self._needs: frozenset[str] = frozenset()  # background work and stores of the live configuration
         self._finishing: set[asyncio.Task[None]] = set()
         self._process = os.urandom(8).hex()
         self._resources.metrics.sources.append(self._values)
@@ -181,7 +179,7 @@ class WorkerPlane:
             bound[name] = Bound(of_route(plan.config), route, needs)
             await slices.breathe()
         unmatched, unmatched_needs = builder.unmatched(delta.unmatched)
-        steps = build_in_slices((one.match, one.route) for one in bound.values())
+        steps = self._table_steps(delta, bound)
         table: RouteTable[LiveRoute] | None = None
         while table is None:
             try:
@@ -195,6 +193,10 @@ class WorkerPlane:
             access_log = (
                 None if settings.log.access == "off" else AccessLog(settings.log.access, query=settings.log.query)
             )
+        all_needs = set(unmatched_needs)
+        for one in bound.values():
+            all_needs |= one.needs
+            await slices.breathe()
         await self._resources.stores.settled()
         snapshot = Snapshot(
             delta.version,
@@ -219,11 +221,25 @@ class WorkerPlane:
             bound,
             upstreams,
             configs,
-            unmatched_needs,
+            frozenset(all_needs),
             fresh,
             changed,
             access_log,
             delta.gone_routes,
+        )
+
+    def _table_steps(self, delta: Delta, bound: Mapping[str, Bound]) -> Generator[None, None, RouteTable[LiveRoute]]:
+        """The making of the next table: from the one before where most of it stays."""
+        live = self._cell.current
+        touched = delta.gone_routes | delta.routes.keys()
+        if live is None or 2 * len(touched) > len(bound):
+            return build_in_slices((one.match, one.route) for one in bound.values())
+        gone = [self._bound[name] for name in touched if name in self._bound]
+        return revise_in_slices(
+            live.table,
+            [(one.match, one.route) for one in gone],
+            [(bound[name].match, bound[name].route) for name in delta.routes],
+            lambda route: bound[route.name].match,
         )
 
     def commit(self, prepared: object) -> None:
@@ -244,7 +260,7 @@ class WorkerPlane:
             self._access_log = cell.access_log = prepared.access_log
         elif self._access_log is not None:
             self._access_log.reopen()
-        before, self._needs = self._needs, prepared.needs()
+        before, self._needs = self._needs, prepared.needs
         self._resources.keep_only(self._needs)
 
         def retire() -> None:
@@ -266,7 +282,7 @@ class WorkerPlane:
         if prepared.access_log is not self._access_log:
             self._retire_log(prepared.access_log)
         self._resources.keep_only(self._needs)
-        self._finish(self._resources.stores.close(prepared.needs() - self._needs))
+        self._finish(self._resources.stores.close(prepared.needs - self._needs))
 
     async def counters(self) -> Counters:
         slices = Slices()

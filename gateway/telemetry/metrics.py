@@ -129,7 +129,7 @@ class Metrics:
     def __init__(self) -> None:
         self.routes: dict[str, RouteMetrics] = {}
         self.upstreams: dict[str, Histogram] = {}
-        self.decisions: dict[tuple[str, str, str], Tally] = {}
+        self.decisions: dict[str, dict[tuple[str, str], Tally]] = {}  # by route, then by policy and decision
         self.in_flight = 0
         self.sources: list[Callable[[], Iterable[tuple[Family, Labels, float]]]] = []
         """Further values, asked for when a report is made: pools, stores, the access log."""
@@ -141,15 +141,13 @@ class Metrics:
         return self.upstreams.setdefault(name, Histogram())
 
     def decision(self, route: str, policy: str, decision: str) -> Tally:
-        return self.decisions.setdefault((route, policy, decision), Tally())
+        return self.decisions.setdefault(route, {}).setdefault((policy, decision), Tally())
 
     def forget_routes(self, names: Iterable[str]) -> None:
         """Drop what belongs to routes that are gone, so that reloads do not grow memory."""
-        gone = set(names)
-        for name in gone:
+        for name in names:
             self.routes.pop(name, None)
-        for key in [key for key in self.decisions if key[0] in gone]:
-            del self.decisions[key]
+            self.decisions.pop(name, None)
 
     def report(self) -> Report:
         whole = Report()
@@ -170,12 +168,11 @@ class Metrics:
                 if any(metrics.seconds.counts):
                     part.put(REQUEST_SECONDS, (route,), (list(metrics.seconds.counts), metrics.seconds.total))
             yield part
-        for keys in _batches(list(self.decisions), 8 * ROUTES_A_PART):  # not items(): 80,000 new pairs take 5 ms
+        for names in _batches(list(self.decisions), ROUTES_A_PART):
             part = Report()
-            for labels in keys:
-                tally = self.decisions.get(labels)
-                if tally is not None:
-                    part.put(POLICY_DECISIONS, labels, tally.value)
+            for route in names:
+                for (policy, decision), tally in self.decisions.get(route, {}).items():
+                    part.put(POLICY_DECISIONS, (route, policy, decision), tally.value)
             yield part
         part = Report()
         for upstream, seconds in self.upstreams.items():
