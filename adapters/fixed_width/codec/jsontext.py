@@ -1,17 +1,15 @@
 """JSON text with exact decimals, both ways. Knows no records.
 
-orjson writes; what it does not know (Decimal) it takes as a fragment. Reading is the standard library's, because
-orjson turns 0.1 and integers beyond 64 bits into floats.
+orjson writes; what it does not know (Decimal) it takes as a fragment.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn
+from decimal import Decimal
 
 import orjson
+
+from gateway.http.exact_json import json_reader
 
 
 def _fragment(value: object) -> orjson.Fragment:
@@ -30,52 +28,8 @@ def dumps(value: object) -> bytes:
     return orjson.dumps(value, default=_fragment)
 
 
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON")
+loads = json_reader()
+"""The value of JSON text, numbers as int or Decimal. Raises ValueError, also for members that stand twice."""
 
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member stands twice in one object")
-    return found
-
-
-def _reader(parse_float: Callable[[str], Any]) -> Callable[[str], Any]:
-    decoder = json.JSONDecoder(
-        parse_float=parse_float, parse_constant=_refuse_constant, object_pairs_hook=_no_duplicates
-    )
-    # the same in C, without two regular expressions around it: 1 µs of 14 (loadtests/fixed_width.py)
-    scan = decoder.scan_once  # type: ignore[attr-defined]
-
-    def read(text: str) -> Any:
-        try:
-            value, end = scan(text, 0)
-        except StopIteration:
-            return decoder.decode(text)  # blanks in front, or no JSON: it says which
-        return value if text[end:] in ("", "\n") else decoder.decode(text)
-
-    return read
-
-
-_exact = _reader(Decimal)
-_written = _reader(str.encode)
-
-
-def loads(raw: bytes) -> Any:
-    """The value of JSON text, numbers as int or Decimal. Raises ValueError, also for members that stand twice."""
-    return _value(raw, _exact)
-
-
-def loads_raw(raw: bytes) -> Any:
-    """The same for values that go straight into a record: a number with places or an exponent stays octets, as written."""
-    return _value(raw, _written)
-
-
-def _value(raw: bytes, read: Callable[[str], Any]) -> Any:
-    try:
-        return read(raw.decode("utf-8"))
-    except InvalidOperation as exc:
-        raise ValueError("a number that is out of all range") from exc
-    except RecursionError as exc:
-        raise ValueError("nested too deeply") from exc
+loads_raw = json_reader(str.encode)
+"""The same for values that go straight into a record: a number with places or an exponent stays octets, as written."""

@@ -66,7 +66,7 @@ def test_render_of_headers_and_other_ports() -> None:
     ("command", "stdin", "words"),
     [
         (("render", ORDERS, "GetOrder"), "{}", "/number: the required member is missing"),
-        (("render", ORDERS, "GetOrder"), "{", "stdin: the body is not JSON"),
+        (("render", ORDERS, "GetOrder"), "{", "stdin: not JSON"),
         (("render", ORDERS, "GetOder"), "{}", "did you mean GetOrder?"),
         (("render", "none.wsdl", "GetOrder"), "{}", "none.wsdl: No such file"),
         (("parse", ORDERS, "SubmitOrder"), ANSWER.replace("1.50", "x"), "SubmitOrderResponse/total: a decimal number"),
