@@ -44,6 +44,7 @@ version: 1
 listen: {{host: 127.0.0.1, port: 9290}}
 ops: {{port: {OPS_PORT}}}
 log: {{access: off}}
+drain: {{delay: 0s}}
 issuers: {{partners: {{issuer: "https://idp.example", audience: orders, jwks: jwks.json}}}}
 tiers: {{premium: {{rate: 100/s}}, basic: {{rate: 10/s}}}}
 routes:
@@ -127,16 +128,18 @@ def serving(folder: Path, state: Path) -> Iterator[int]:
     """The pid of the one worker."""
     sluicegate = Path(sys.executable).parent / "sluicegate"
     command = [str(sluicegate), "serve", "--config", str(folder), "--state", str(state)]
-    process = Popen(command, stdout=DEVNULL, stderr=DEVNULL)
+    with (folder.parent / "serve.log").open("ab") as log:
+        process = Popen(command, stdout=DEVNULL, stderr=log)
     try:
-        wait_ready(process)
+        if not ready(process):
+            raise SystemExit((folder.parent / "serve.log").read_text())
         yield next(pid for pid in process_tree(process.pid) if pid != process.pid)
     finally:
         process.terminate()
         process.wait(60)
 
 
-def wait_ready(process: Popen[bytes], limit_s: float = 300) -> None:
+def ready(process: Popen[bytes], limit_s: float = 300) -> bool:
     end = time.monotonic() + limit_s
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -144,8 +147,8 @@ def wait_ready(process: Popen[bytes], limit_s: float = 300) -> None:
         except OSError:
             time.sleep(0.1)
         else:
-            return
-    raise SystemExit("the gateway did not start")
+            return True
+    return False
 
 
 def memory(workdir: Path, size: int) -> tuple[float, float]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from gateway.api.config import Block, PolicyBlock
+from gateway.api.config import Block, Duration, Name, PolicyBlock, Secret, SecretField
 from gateway.api.placeholder import compile_template
 from gateway.http.fields import is_field_value, is_token
 
@@ -27,6 +27,7 @@ _FRAMING = frozenset(
         "upgrade",
     )
 )
+_LEAST_KEY = 32  # octets; RFC 2104 §3: not shorter than the hash
 
 
 def _name(text: str) -> str:
@@ -82,16 +83,50 @@ class Edits(Block):
         return self
 
 
+class Signing(Block):
+    """A signature of request fields (RFC 9421), by which the upstream knows that the gateway wrote them, and for this call."""
+
+    secret: SecretField
+    """What the upstream checks it with (HMAC-SHA256): a reference to at least 32 octets."""
+    fields: tuple[FieldName, ...] = ()
+    """The fields that are signed, where they are there; those under `set` when left out."""
+    id: Name = "sluicegate"
+    """Names the key (`keyid`), for upstreams that know several while it is changed."""
+    expires: Duration = 60.0
+    """How long the signature is good."""
+
+    @field_validator("secret")
+    @classmethod
+    def _long(cls, secret: Secret) -> Secret:
+        if len(secret.encode()) < _LEAST_KEY:
+            raise ValueError(f"a key has at least {_LEAST_KEY} octets; `openssl rand -hex 32` makes one")
+        return secret
+
+
+class RequestEdits(Edits):
+    """Changes of the request; a field that `add` fills with who is calling is no longer the caller's either."""
+
+    sign: Signing | None = None
+    """Signs what was set."""
+
+    @model_validator(mode="after")
+    def _signs_something(self) -> RequestEdits:
+        if self.sign is not None and not self.set and not self.sign.fields:
+            raise ValueError("sign has nothing to sign: write fields under `set`, or name them under `sign.fields`")
+        return self
+
+
 class HeadersConfig(PolicyBlock):
     """Header fields set, added and removed, both ways."""
 
-    request: Edits = Edits()
+    request: RequestEdits = RequestEdits()
     """Changes of the request, before the upstream sees it."""
     response: Edits = Edits()
     """Changes of the upstream's answer, before the caller sees it."""
 
     @model_validator(mode="after")
     def _says_something(self) -> HeadersConfig:
-        if not any((edits.set or edits.add or edits.remove) for edits in (self.request, self.response)):
+        changes = any((edits.set or edits.add or edits.remove) for edits in (self.request, self.response))
+        if not changes and self.request.sign is None:
             raise ValueError("a headers block needs set, add or remove under request or response")
         return self

@@ -1,14 +1,19 @@
 """headers: edits both ways, placeholders, and what an upstream can rely on."""
 
+import base64
+import hmac
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from gateway.api.config import Secret
 from gateway.api.messages import Headers, Response
 from gateway.testing.exchange import FakeScope, make_exchange, make_principal, run_layer
 from policies.headers import POLICY
 from policies.headers.config import HeadersConfig
+from policies.headers.core import Signer
 
 
 def sent_on(exchange, **request):
@@ -93,3 +98,58 @@ def test_blanks_between_placeholders_and_latin_1_are_values():
     exchange = make_exchange(params={"a": "1", "b": "2"})
     fields = sent_on(exchange, set={"X-A": "{path.a} {path.b}", "X-B": "caf\xe9"})
     assert sorted(fields) == [(b"x-a", b"1 2"), (b"x-b", b"caf\xe9")]
+
+
+SECRET = Secret("k" * 32, "${env:KEY}")
+
+
+def test_what_says_who_is_calling_is_never_the_callers_own_even_when_added():
+    exchange = make_exchange(headers=[("X-Who", "root"), ("x_who", "root")], principal=make_principal())
+    assert sent_on(exchange, add={"X-Who": "{consumer.name}"}) == [(b"x-who", b"acme")]
+    exchange = make_exchange(headers=[("X-Who", "root"), ("Via", "1.1 a")])
+    assert sent_on(exchange, add={"X-Who": "{claim.sub}", "Via": "1.1 us"}) == [(b"via", b"1.1 a"), (b"via", b"1.1 us")]
+
+
+def test_fields_are_signed_as_rfc_9421_says():
+    config = HeadersConfig(
+        request={"set": {"X-Consumer": "{consumer.name}", "X-None": "{claim.none}"}, "sign": {"secret": SECRET}}
+    )
+    scope = FakeScope()
+    edit, sign = POLICY.build(config, scope)
+    forged = [("X-Consumer", "root"), ("Signature", "sluicegate=:AA==:"), ("Signature-Input", 'sluicegate=("x");x')]
+    exchange = make_exchange("POST", headers=forged, principal=make_principal())
+    assert edit.check(exchange) is None
+    assert sign.check(exchange) is None
+    now = int(scope.clock.time())
+    parameters = f'("@method" "x-consumer");created={now};expires={now + 60};keyid="sluicegate";alg="hmac-sha256"'
+    base = f'"@method": POST\n"x-consumer": acme\n"@signature-params": {parameters}'  # §2.5
+    expected = base64.b64encode(hmac.digest(SECRET.encode(), base.encode(), "sha256")).decode()
+    assert list(exchange.request.headers) == [
+        (b"x-consumer", b"acme"),
+        (b"signature-input", f"sluicegate={parameters}".encode()),
+        (b"signature", f"sluicegate=:{expected}:".encode()),
+    ]
+
+
+def test_a_field_that_came_in_several_lines_is_signed_as_one_list():
+    fields = Headers([(b"date", b"Tue, 20 Apr 2021 02:07:55 GMT"), (b"x-list", b" a "), (b"x-list", b"b\t")])
+    Signer(["Date", "X-List", "date"], "test-shared-secret", "s" * 32, 10).apply(fields, "GET", 1618884473.9)
+    assert fields.get(b"signature-input") == (
+        b'test-shared-secret=("@method" "date" "x-list");created=1618884473;expires=1618884483;'
+        b'keyid="test-shared-secret";alg="hmac-sha256"'
+    )
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"sign": {"secret": SECRET}},
+        {"set": {"X-A": "a"}, "sign": {"secret": Secret("short", "${env:KEY}")}},
+        {"set": {"X-A": "a"}, "sign": {"secret": "k" * 32}},
+        {"set": {"X-A": "a"}, "sign": {}},
+    ],
+    ids=["nothing to sign", "short", "literal", "none"],
+)
+def test_a_signature_needs_fields_and_a_key(request_):
+    with pytest.raises(ValidationError):
+        HeadersConfig(request=request_)
