@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cached_property
 
-from gateway.api.errors import UpstreamError
 from gateway.upstream.connection import Connection
 from gateway.upstream.pool import Pool, PoolSettings
-from gateway.upstream.resolve import Address, Resolver
-from gateway.upstream.sweep import Sweep
+from gateway.upstream.resolve import Address
 from gateway.upstream.tcp.connection import MessageConnection
 from gateway.upstream.tcp.framing import Frames
 from gateway.upstream.tcp.shared import Shared
@@ -17,17 +15,9 @@ from gateway.upstream.tcp.shared import Shared
 class MessagePool(Pool):
     """A pool whose connections carry messages."""
 
-    def __init__(
-        self,
-        upstream: str,
-        url: str,
-        resolver: Resolver,
-        settings: PoolSettings,
-        sweep: Sweep,
-        blame: Callable[[Pool, UpstreamError], None],
-    ) -> None:
-        super().__init__(upstream, url, resolver, settings, sweep, blame)
-        self.shared = Shared(self)
+    @cached_property
+    def shared(self) -> Shared:
+        return Shared(self)
 
     def reconfigure(self, settings: PoolSettings) -> None:
         other = settings.framing != self._settings.framing or settings.tls != self._settings.tls

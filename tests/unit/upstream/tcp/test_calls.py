@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from gateway.api.errors import Cause, Unmappable, UpstreamError
-from gateway.api.messages import Abort, Correlation
+from gateway.api.messages import Abort, Correlation, Headers, UpstreamRequest
 from gateway.testing.upstream import Peer, ScriptedUpstream
 
 Play = Callable[[Callable[[], Awaitable[None]]], None]
@@ -344,6 +344,38 @@ def test_a_caller_that_leaves_a_shared_connection(play: Play, caller_of: Callabl
             two = await caller.call("POST", body=b"??0002", correlation=key(2))
             assert two.body == b"ok0002"
             assert len(upstream.peers) == 1
+            caller.upstream.close()
+
+    play(scene)
+
+
+@pytest.mark.parametrize("correlation", [None, key(1)], ids=["alone", "shared"])
+def test_what_is_announced_before_the_message_leaves(
+    play: Play, caller_of: Callable[..., Any], correlation: Correlation | None
+) -> None:
+    async def scene() -> None:
+        async with ScriptedUpstream(echo) as upstream:
+            caller = caller_of(tcp(upstream), framing=LLZZ)
+            announced: list[int] = []
+            refuses = True
+
+            async def before() -> None:
+                announced.append(len(upstream.peers))
+                if refuses:
+                    raise ConnectionError("not to be sent")
+
+            def request() -> UpstreamRequest:
+                made = UpstreamRequest("POST", b"/", Headers(), b"??0001", correlation=correlation)
+                made.before = before
+                return made
+
+            deadline = asyncio.get_running_loop().time() + 5
+            with pytest.raises(ConnectionError):
+                await caller.upstream.send(request(), deadline)
+            refuses = False
+            assert (await caller.upstream.send(request(), deadline)).body == b"??0001"
+            assert len(announced) == 2
+            assert caller.figures()["requests"] == 1
             caller.upstream.close()
 
     play(scene)
