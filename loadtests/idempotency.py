@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -66,7 +67,7 @@ def main() -> int:
     text = f"{machine()}\ncommit {commit()}{store}\n\n{table}\n"
     print(text)
     if options.record:
-        of = "" if options.what == "faults" else f"-{options.store.partition(':')[0]}"
+        of = "" if options.what == "faults" else "-" + re.sub(r"\W+", "-", options.store.partition(":")[0])
         (RESULTS / f"idempotency-{options.what}{of}.md").write_text(text)
     return 0 if good else 1
 

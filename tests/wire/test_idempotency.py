@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.testing.upstream import Peer, answering, ok
+from tests.redis_servers import RedisServer
 from tests.wire.conftest import Perform
 from tests.wire.plays import Stage, holds
 
@@ -147,3 +149,39 @@ def test_an_outcome_that_nobody_knows_is_said(keyed: Perform) -> None:
         assert len(stage.upstream.requests) == 1
 
     keyed(scene, answering(then=Peer.reset))
+
+
+def test_a_drain_waits_for_a_call_whose_caller_has_left(keyed: Perform, tmp_path: Path) -> None:
+    answered = asyncio.Event()
+
+    async def upstream(peer: Peer) -> None:
+        await peer.request()
+        await answered.wait()
+        await peer.send(CREATED)
+        await peer.gone()
+
+    async def scene(stage: Stage) -> None:
+        caller = await stage.caller()
+        await caller.send(post(KEY))
+        await holds(stage.upstream.seen.is_set)
+        caller.reset()
+        drained = asyncio.ensure_future(stage.gateway.drain())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(drained), 0.2)
+        answered.set()
+        assert await drained
+        with sqlite3.connect(tmp_path / "state" / "lasting.db") as kept:
+            ((record,),) = kept.execute("select value from entries")
+        assert record.startswith(b"final ")
+        kept.close()
+
+    keyed(scene, upstream)
+
+
+def test_nothing_is_sent_that_too_few_replicas_have_acknowledged(keyed: Perform, redis_server: RedisServer) -> None:
+    async def scene(stage: Stage) -> None:
+        answer = await stage.ask(post(KEY))
+        assert (answer.status, answer.problem["code"]) == (503, "idempotency.store-unavailable")
+        assert stage.upstream.requests == []
+
+    keyed(scene, answering(CREATED), store=f"{redis_server.url}?acks=1&timeout=200ms")
