@@ -44,7 +44,7 @@ class RemoteStore:
     def _reach(self) -> MemoryStore:
         self.operations += 1
         if self.down:
-            raise StoreError("the store is down, as the test told it to be")
+            raise StoreError("the store is down, as the test told it to be", asked=False)
         return self._memory
 
     async def get(self, key: str) -> bytes | None:

@@ -104,7 +104,7 @@ class Blocks(SharedPot):
                     async with hand.filling:  # one block for all who wait
                         if hand.left < one.cost and hand.refused_until <= self._clock():
                             await self._fill(hand)
-        except StoreError:
+        except StoreError:  # a block that was drawn though its answer was lost counts as used
             self._fallback.begin()
             return self._fallback.take(amounts)
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from secrets import token_hex
 
 from gateway.api.errors import StoreError
 from gateway.api.limits.bucket import SLACK, debt_after
@@ -30,8 +31,11 @@ class _Used:
     """What was taken of one key while the store was away."""
 
     amount: Amount  # the last one
-    base: float
-    taken: float
+    base: float  # what all knew before, and what the store may have taken though its answer was lost
+    taken: float = 0.0
+    sent: tuple[Change, str, float] | None = (
+        None  # on its way to the store: with its mark, and how much of `taken` it is
+    )
 
 
 class Fallback:
@@ -44,6 +48,7 @@ class Fallback:
         """
         self.away = False
         self._to_share, self._to_store = switches
+        self._mark, self._marks = token_hex(4), 0
         self._told_at = -QUIET_S
         self._telling = False
         self._store = store
@@ -82,8 +87,8 @@ class Fallback:
             )
         self._news.set()
 
-    def take(self, amounts: Sequence[Amount]) -> Taken:
-        """By this process's share."""
+    def take(self, amounts: Sequence[Amount], *, asked: bool = False) -> Taken:
+        """By this process's share. `asked`: the store may have taken them, and is not told again."""
         if any(one.away == "deny" for one in amounts):
             return Taken(False, 0.0, [0.0] * len(amounts), away=True, denied=True)
         share = self.share
@@ -106,7 +111,7 @@ class Fallback:
         if fits:
             for number, one in enumerate(amounts):
                 if one.cost and one.away == "local":
-                    self._write_down(one, now)
+                    self._write_down(one, now, asked=asked)
                     if one.kind == b"rate":
                         self._times.set(one.key, now + standing[number], now)
                     else:
@@ -157,18 +162,26 @@ class Fallback:
     async def _merge(self) -> bool:
         """Whether everything that was taken is in the store now."""
         while self._used:
-            merged = [(used, used.taken) for used in list(self._used.values())[:MERGED_AT_ONCE]]
+            merged = list(self._used.values())[:MERGED_AT_ONCE]
             results = await asyncio.gather(
-                *(self._store.run_across(Adjust((self._change(used),))) for used, _ in merged), return_exceptions=True
+                *(self._store.run_across(self._adjust(used)) for used in merged), return_exceptions=True
             )
-            for (used, taken), result in zip(merged, results, strict=True):
+            for used, result in zip(merged, results, strict=True):
                 if not isinstance(result, BaseException):
-                    self._settle(used, taken)
+                    self._settle(used)
                 elif not isinstance(result, StoreError):
                     raise result
             if any(isinstance(result, StoreError) for result in results):
                 return False
         return True
+
+    def _adjust(self, used: _Used) -> Adjust:
+        """The same as before where only its answer was lost: the store does it once."""
+        if used.sent is None:
+            self._marks += 1
+            used.sent = self._change(used), f"{used.amount.key}|{self._mark}{self._marks}", used.taken
+        change, mark, _ = used.sent
+        return Adjust((change,), mark)
 
     def _change(self, used: _Used) -> Change:
         """What a rate adds is at most what is missing in this process's share by now: the rest was refilled meanwhile.
@@ -181,23 +194,27 @@ class Fallback:
             taken = min(taken, max(0.0, (self._times.get(amount.key) or now) - now) / self.share)
         return Change(amount.key, amount.kind, used.base, taken, amount.ttl_s)
 
-    def _settle(self, used: _Used, taken: float) -> None:
-        """So much of it is in the store now."""
-        amount = used.amount
+    def _settle(self, used: _Used) -> None:
+        """What was sent is in the store now."""
+        assert used.sent is not None, "it was sent"
+        amount, taken = used.amount, used.sent[2]
+        used.sent = None
         if amount.kind != b"rate":
             self._windows[amount.key] = self._windows.get(amount.key, 0.0) + taken
         used.taken -= taken
-        if not used.taken:
+        if abs(used.taken) < 1e-9:
             self._used.pop(amount.key, None)
             if amount.kind == b"rate":  # no longer a share's debt
                 now = self._times.now()
                 self._times.set(amount.key, max(now, used.base - self._ahead) + taken, now)
 
-    def _write_down(self, amount: Amount, now: float) -> None:
+    def _write_down(self, amount: Amount, now: float, *, asked: bool = False) -> None:
         used = self._used.get(amount.key)
         if used is None:
             known = self._times.get(amount.key) if amount.kind == b"rate" else None
-            self._used[amount.key] = _Used(amount, 0.0 if known is None else known + self._ahead, amount.cost)
-        else:
-            used.amount = amount
+            used = self._used[amount.key] = _Used(amount, 0.0 if known is None else max(known, now) + self._ahead)
+        used.amount = amount
+        if not asked:
             used.taken += amount.cost
+        elif amount.kind == b"rate":  # as a maximum, it counts once whether the store took it or not
+            used.base = max(used.base, now + self._ahead) + amount.cost

@@ -17,6 +17,7 @@ from gateway.api.ports import Table
 Away = Literal["local", "allow", "deny"]
 Kind = Literal[b"rate", b"window"]
 
+REMEMBERED_S = 120
 _HERE = Path(__file__).parent
 
 
@@ -105,17 +106,25 @@ class Adjust:
     """Give back what a call took and did not use, or add what was taken while the store was away."""
 
     changes: Sequence[Change]
+    once: str = ""
+    """A key of its own: as long as it is there (REMEMBERED_S) the same is not done again, when only the answer was lost."""
 
     name = "limits.adjust"
     lua = (_HERE / "adjust.lua").read_text("ascii")
 
     def keys(self) -> tuple[str, ...]:
-        return tuple([one[0] for one in self.changes])
+        keys = [one[0] for one in self.changes]
+        return (*keys, self.once) if self.once else tuple(keys)
 
     def arguments(self) -> tuple[bytes | int | float, ...]:
-        return tuple([value for one in self.changes for value in one[1:]])
+        arguments = [value for one in self.changes for value in one[1:]]
+        return (*arguments, REMEMBERED_S) if self.once else tuple(arguments)
 
     def apply(self, table: Table, now: float) -> None:
+        if self.once:
+            if table.get(self.once) is not None:
+                return
+            table.set(self.once, 1, now + REMEMBERED_S)
         for key, kind, base, amount, ttl_s in self.changes:
             found = table.get(key)
             if kind == b"rate":

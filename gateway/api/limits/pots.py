@@ -107,9 +107,9 @@ class SharedPot(Pot):
                 taken = await self._store.run_across(Take(amounts))
             else:
                 taken = await self._take_apart(amounts)
-        except StoreError:
+        except StoreError as fault:
             self._fallback.begin()
-            return self._fallback.take(amounts)
+            return self._fallback.take(amounts, asked=fault.asked)
         self._fallback.learn(amounts, taken)
         return taken
 
@@ -166,7 +166,7 @@ class SharedPot(Pot):
                     *(self._store.run_across(Adjust((_back(one),))) for one in amounts), return_exceptions=True
                 )
                 for one, result in zip(amounts, results, strict=True):
-                    if isinstance(result, StoreError):
+                    if isinstance(result, StoreError) and not result.asked:
                         self._fallback.owe(one)
         finally:
             self._returning = None

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.api.errors import StoreError
 from gateway.api.limits.fallback import Fallback
 from gateway.api.limits.operations import Amount, Forget
 from gateway.api.limits.pots import SharedPot
@@ -260,5 +261,54 @@ def test_an_outage_admits_at_most_one_more_burst(steps):
                 admitted += (await stage.processes[process].take(rate())).all
         passed = stage.clock.monotonic() - began
         assert admitted <= RATE * passed + BURST * (1 + outages) + 3 * (1 + outages)
+
+    play(scene)
+
+
+class Stumbling(RemoteStore):
+    """Does what it is asked, but its answers are lost while `mute` is set."""
+
+    mute = False
+
+    async def run(self, operation, namespace=None):
+        done = await super().run(operation, namespace)
+        if self.mute:
+            raise StoreError("no answer within 10 ms")
+        return done
+
+
+@pytest.mark.parametrize("amount", [rate(), window(bound=20)])
+def test_what_the_store_did_though_its_answer_was_lost_counts_once(amount):
+    async def scene():
+        stage = Scene()
+        stage.remote = Stumbling(stage.clock)
+        one = Process(stage.remote, stage.clock)
+        stage.processes = [one]
+        stage.remote.mute = True
+        assert await one.passing(amount, 6) == 6  # the first was done by the store, the others by this process
+        for _ in range(3):  # nor does what is merged count again and again
+            assert not await one.fallback._merge()
+        stage.remote.mute = False
+        await stage.back()
+        assert not one.fallback.away
+        assert (await one.take(amount._replace(cost=0))).standing[0] == pytest.approx(6 * amount.cost)
+        assert await one.passing(amount) == 14
+
+    play(scene)
+
+
+def test_a_lost_answer_of_a_store_that_did_nothing_counts_too():
+    async def scene():
+        stage = Scene()
+        (one,) = stage.processes
+
+        async def lost(operation, namespace=None):
+            raise StoreError("the connection was lost")
+
+        run, stage.remote.run = stage.remote.run, lost
+        assert await one.passing(rate(), 1) == 1
+        stage.remote.run = run
+        await stage.back()
+        assert await one.passing(rate()) == 19
 
     play(scene)
