@@ -26,6 +26,7 @@ HEURISTIC = frozenset((200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501))
 UNDERSTOOD = HEURISTIC | frozenset((302, 303, 307))
 # Faults of one request, or of the moment: stored they would be denied to everybody. `negative` may name them all the same
 NEVER = frozenset((206, 304, 400, 401, 403, 407, 408, 412, 413, 416, 417, 421, 425, 426, 428, 429, 431))
+MOST_VARYING = 64  # names in Vary; each is compared for each hit, and an upstream that names more means everything
 ERRORS = frozenset((500, 502, 503, 504))  # RFC 5861 §4
 MOST_SHARED = 8192
 _held: dict[Any, Any] = {}
@@ -179,7 +180,8 @@ def why_not_stored(
         return "status"
     if headers.get(b"set-cookie") is not None and not (terms.public or terms.shared_age):
         return "set-cookie"  # §7.3: most who set one did not think of caches
-    if any(b"*" in split_list(value) for value in headers.get_all(b"vary")):  # §4.1: never matches
+    varying = [name for value in headers.get_all(b"vary") for name in split_list(value)]
+    if b"*" in varying or len(varying) > MOST_VARYING:  # §4.1: `*` never matches
         return "vary"
     if (headers.get(b"content-range") or b"").lower().startswith(b"bytes "):  # a part under a wrong status
         return "range"

@@ -209,6 +209,11 @@ STORING = [
     ("9111-4.1", 200, "cache-control: max-age=60 | vary: accept, *", "", False, "vary"),
     ("9111-4.1", 200, "cache-control: max-age=60 | vary: accept | vary: *", "", False, "vary"),
     ("9111-4.1", 200, "cache-control: max-age=60 | vary: accept", "", False, None),
+    ("9111-4.1", 200, "cache-control: max-age=60 | vary: " + "x," * 64, "", False, None),
+    ("9111-4.1", 200, "cache-control: max-age=60 | vary: " + "x," * 65, "", False, "vary"),
+    ("9111-5.2.2", 200, "cache-control: max-age=60, no-store", "", False, "no-store"),
+    ("9111-5.2.2", 200, "cache-control: public, private, max-age=60", "", False, "private"),
+    ("9111-5.2.2", 200, "cache-control: public, no-store, s-maxage=60", "", False, "no-store"),
     ("9111-7.3", 200, "cache-control: max-age=60 | set-cookie: a=b", "", False, "set-cookie"),
     ("9111-7.3", 200, "cache-control: public, max-age=60 | set-cookie: a=b", "", False, None),
     ("9111-7.3", 200, "cache-control: s-maxage=60 | set-cookie: a=b", "", False, None),
@@ -409,6 +414,10 @@ VARIES = [
     ("vary: accept", "accept: a/b;c=D", "accept: a/b;c=d", False),
     ("", "accept: a", "accept: b", True),
 ]
+
+
+def test_a_megabyte_of_vary_is_not_stored():
+    assert storing("cache-control: max-age=60 | vary: " + "x," * 500_000) == "vary"
 
 
 @pytest.mark.parametrize(("answer", "first", "second", "selected"), VARIES)
