@@ -58,11 +58,15 @@ class BuildScope:
         self.clock: Clock = resources.clock
         self.fetch: Fetch = resources.fetch
         self.workers = resources.workers
-        self.secret = hmac.digest(resources.secret, plan.policy.encode(), "sha256")
         self.spread = resources.spread
         self.needs: set[str] = set()
+        self._plan = plan
         self._resources = resources
         self._world = world
+
+    @property
+    def secret(self) -> bytes:
+        return hmac.digest(self._resources.secret, self._plan.policy.encode(), "sha256")
 
     def tally(self, decision: str) -> Tally:
         # what a policy in shadow would have done is counted apart from what the enforced ones did

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeGuard, TypeVar
 from urllib.parse import quote
 
 from gateway.api.ports import LocalStore, Operation, Store, Times
@@ -38,7 +38,6 @@ class Backend(Protocol):
     async def close(self) -> None: ...
 
 
-@runtime_checkable
 class LocalBackend(Backend, Protocol):
     """A whole store in this process's memory."""
 
@@ -48,9 +47,13 @@ class LocalBackend(Backend, Protocol):
     def run_nowait(self, operation: Operation[T], namespace: str | None = None) -> T: ...
 
 
+def _is_local(backend: Backend) -> TypeGuard[LocalBackend]:
+    return hasattr(backend, "run_nowait")  # as is_local() of gateway.api.ports
+
+
 def scoped(backend: Backend, *parts: str) -> Store:
     """The namespace `parts` of `backend`; a LocalStore when the backend is local."""
-    if isinstance(backend, LocalBackend):
+    if _is_local(backend):
         return LocalScoped(backend, _joined(parts))
     return Scoped(backend, _joined(parts))
 

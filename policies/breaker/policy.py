@@ -10,7 +10,7 @@ from gateway.api.ending import when_ended
 from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Response
 from gateway.api.policy import Built, Layer, Level
-from gateway.api.ports import LocalStore, Scope
+from gateway.api.ports import Scope, is_local
 from gateway.api.problem import problem
 from policies.breaker.circuit import Circuit
 from policies.breaker.config import BreakerConfig
@@ -32,7 +32,7 @@ class Breaker(Circuit):
         parts = (owner, scope.name, "shadow") if scope.shadow else (owner, scope.name)
         self.board: Board | None = None
         self.peers: Peers | None = None
-        if isinstance(store, LocalStore):
+        if is_local(store):
             self.peers = Peers(self, parts, scope.spread, scope.clock)
         else:
             self.board = Board(self, store.within(*parts), scope.clock)

@@ -9,7 +9,7 @@ from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Headers, Response
 from gateway.api.pause import pause
 from gateway.api.policy import CheckContext, Complaint, Layer
-from gateway.api.ports import LocalStore, Scope
+from gateway.api.ports import Scope, is_local
 from gateway.api.problem import problem
 from policies.cache.asked import Asked, Reader
 from policies.cache.collapse import Flight, Flights, Verdict
@@ -48,7 +48,7 @@ def check(config: CacheConfig, context: CheckContext) -> Iterator[Complaint]:
 def _shared(config: CacheConfig, scope: Scope, memory: MemoryStore) -> SharedStore | None:
     """What is kept beside memory: nothing, unless a store is named or the default is one that processes share."""
     store = scope.store(config.store)
-    if isinstance(store, LocalStore):
+    if is_local(store):
         return None
     shared = scope.state(
         ("shared", config.store, scope.shadow),

@@ -13,7 +13,7 @@ from gateway.api.limits.place import NAMESPACE
 from gateway.api.messages import Response
 from gateway.api.pause import pause
 from gateway.api.policy import CheckContext, Complaint, Layer, Level
-from gateway.api.ports import LocalStore, Scope, Store
+from gateway.api.ports import Scope, Store, is_local
 from gateway.api.problem import problem
 from gateway.api.slots import Slots, share
 from policies.concurrency.config import ConcurrencyConfig
@@ -43,9 +43,7 @@ class Places:
 def build(config: ConcurrencyConfig, scope: Scope) -> Layer:
     place = scope.shared(NAMESPACE)
     store = place.store(config.store)
-    return (
-        ConcurrencyLayer(config, scope) if isinstance(store, LocalStore) else SharedLayer(config, scope, place, store)
-    )
+    return ConcurrencyLayer(config, scope) if is_local(store) else SharedLayer(config, scope, place, store)
 
 
 def check(config: ConcurrencyConfig, context: CheckContext) -> Iterator[Complaint]:

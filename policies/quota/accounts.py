@@ -13,7 +13,7 @@ from gateway.api.limits.fields import quoted
 from gateway.api.limits.limit import Charge
 from gateway.api.limits.operations import Amount
 from gateway.api.policy import Level
-from gateway.api.ports import LocalStore, Scope, Store
+from gateway.api.ports import Scope, Store, is_local
 from policies.quota.config import QuotaConfig
 from policies.quota.core import Window, window_of
 
@@ -80,7 +80,7 @@ class Accounts:
         self._config = config
         self._zone = ZoneInfo(config.timezone)
         self._now = scope.clock.time
-        self._workers = max(1, scope.workers) if isinstance(store, LocalStore) else 1
+        self._workers = max(1, scope.workers) if is_local(store) else 1
         self._route = scope.route
         self._store = store.within("quota", "shadow") if scope.shadow else store.within("quota")
         self._parts = (*scope_parts(config.scope, scope), self.label, config.per)

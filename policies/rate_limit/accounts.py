@@ -20,7 +20,7 @@ from gateway.api.limits.limit import Charge
 from gateway.api.limits.operations import Amount, Away
 from gateway.api.messages import Field
 from gateway.api.policy import Level
-from gateway.api.ports import LocalStore, Scope, Store
+from gateway.api.ports import Scope, Store, is_local
 from policies.rate_limit.config import RateLimitConfig, burst_of
 
 KEPT = 32768  # accounts of all limits of a process, about 13 MiB; then the oldest go
@@ -118,7 +118,7 @@ class Accounts:
     def __init__(self, config: RateLimitConfig, scope: Scope, store: Store) -> None:
         self.label = label_of(config, scope)
         self._config = config
-        self._workers = max(1, scope.workers) if isinstance(store, LocalStore) else 1
+        self._workers = max(1, scope.workers) if is_local(store) else 1
         self._route = scope.route
         self._known: Known = {}
         self._shelf = scope.state("accounts", Shelf)

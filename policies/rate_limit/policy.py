@@ -15,7 +15,7 @@ from gateway.api.limits.limit import Charge, Limit
 from gateway.api.limits.place import NAMESPACE, pot_of
 from gateway.api.messages import Response
 from gateway.api.policy import Gate
-from gateway.api.ports import LocalStore, Scope, Times
+from gateway.api.ports import Scope, Times, is_local
 from policies.rate_limit.accounts import Account, Accounts, RateCharge
 from policies.rate_limit.config import RateLimitConfig
 
@@ -32,7 +32,7 @@ class RateLimit(Limit):
         self.label = accounts.label
         self.find = accounts.finder()
         self.pot = pot_of(place, store)
-        self.times: Times | None = store.times if isinstance(store, LocalStore) else None
+        self.times: Times | None = store.times if is_local(store) else None
         self.allowed = scope.tally("allow")
         self.refused = scope.tally("refuse")
         self.shares = config.rate is None  # its buckets are those of tiers, which other limits may take from

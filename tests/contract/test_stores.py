@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.api.errors import StoreError
-from gateway.api.ports import LocalStore
+from gateway.api.ports import is_local
 from gateway.stores.keys import Backend, scoped
 from gateway.stores.memory import MemoryStore
 from gateway.stores.open import KINDS, open_store
@@ -140,7 +140,7 @@ def test_concurrent_operations_lose_nothing(store_and_clock):
 
 def test_a_local_store_runs_operations_without_waiting():
     store = scoped(MemoryStore(FakeClock().monotonic), "policy")
-    assert isinstance(store, LocalStore)
+    assert is_local(store)
     assert store.run_nowait(Add("n", 2)) == 2
     assert asyncio.run(store.run(Add("n", 3))) == 5
     assert store.within("other").run_nowait(Add("n", 1)) == 1

@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.ports import LocalStore
+from gateway.api.ports import is_local
 from gateway.stores.keys import LocalScoped, Scoped, scoped
 from gateway.stores.memory import MemoryStore
 from gateway.testing.clock import FakeClock
@@ -30,10 +30,10 @@ def test_narrowing_twice_is_narrowing_once(first, second):
 
 def test_a_local_backend_gives_a_local_store():
     clock = FakeClock()
-    assert isinstance(scoped(MemoryStore(clock.monotonic), "rate_limit"), LocalStore)
+    assert is_local(scoped(MemoryStore(clock.monotonic), "rate_limit"))
     remote = scoped(RemoteStore(clock), "rate_limit")
     assert type(remote) is Scoped
-    assert not isinstance(remote.within("x"), LocalStore)
+    assert not is_local(remote.within("x"))
 
 
 def test_keys_of_other_namespaces_cannot_be_reached():

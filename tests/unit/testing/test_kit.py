@@ -7,7 +7,7 @@ import pytest
 from gateway.api.consumers import NO_LIMITS
 from gateway.api.messages import Headers, Response
 from gateway.api.policy import Gate, Layer
-from gateway.api.ports import LocalStore
+from gateway.api.ports import is_local
 from gateway.testing.clock import FakeClock
 from gateway.testing.exchange import (
     OK,
@@ -73,7 +73,7 @@ def test_scopes_that_are_alike_share_state_and_stores_but_not_counters():
     assert other.state("k", FakeClock) is kept
     with pytest.raises(TypeError, match="weak reference"):
         scope.state("held weakly, as in the gateway", list)
-    assert isinstance(scope.store(None), LocalStore)
+    assert is_local(scope.store(None))
     assert scope.store(None) is other.store(None)
     scope.tally("allow").value += 1
     scope.tally("refuse")
