@@ -1,10 +1,11 @@
-"""What a JSON call to a fixed-width system over TCP costs beside the same JSON passed through over HTTP.
+"""What a JSON call to a fixed-width system over TCP costs beside the same JSON passed through over HTTP; memory of bulk routes.
 
-    python loadtests/messages.py [--requests 20000] [--rounds 5] [--record]
+    python loadtests/messages.py [--requests 20000] [--rounds 5] [--bulk 500000] [--record]
 
 `sluicegate serve` with one worker on Granian. Both routes POST the same JSON of 25 fields: one to an upstream that echoes HTTP bodies, one through `fixed_width`
 (copybooks/account.cpy, 200 bytes each way, LLZZ) to an upstream that echoes messages. Rounds alternate; processor time is that of the gateway's whole process
-tree for each request, the least of all rounds. --record writes loadtests/results/messages.txt.
+tree for each request, the least of all rounds. Then --bulk lines go through a `bulk` route to an HTTP upstream, and as many records come back as lines; growth is
+the highest resident size meanwhile less that before. --record writes loadtests/results/messages.txt.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import uvloop
 from fixed_width import HERE, value_of
 from machine import commit, machine
 from processes import cpu_and_rss
-from stream import wait_port
+from stream import measured, wait_port
 
 from adapters.fixed_width.codec.jsontext import dumps
 from adapters.fixed_width.codec.records import RecordCodec
@@ -43,7 +44,14 @@ upstreams:
   mainframe:
     targets: ["tcp://127.0.0.1:{tcp}"]
     framing: {{length_prefix: 2, counts_itself: true, extra: 2}}
+  files: {{targets: ["http://127.0.0.1:{records}"], timeout: {{first_byte: 10m, idle: 10m}}}}
 routes:
+  - name: bulk
+    match: {{path: /bulk}}
+    upstream: files
+    public: true
+    policies: {{timeout: {{total: 10m, attempt: 10m}}}}
+    adapter: {{fixed_width: {{request: {{copybook: account.cpy}}, response: {{copybook: account.cpy}}, bulk: true}}}}
   - {{name: http, match: {{path: /http}}, upstream: web, public: true}}
   - name: tcp
     match: {{path: /tcp}}
@@ -84,6 +92,49 @@ async def echo_messages(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     writer.close()
 
 
+async def echo_records(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Takes a chunked body of records, then answers as many, the first of them again and again."""
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+        first, octets = b"", 0
+        while size := int((await reader.readuntil(b"\r\n"))[:-2], 16):
+            piece = await reader.readexactly(size + 2)
+            first, octets = first or piece[:200], octets + size
+        await reader.readexactly(2)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % octets)
+        for _ in range(octets // 200_000):
+            writer.write(first * 1000)
+            await writer.drain()
+        writer.write(first * (octets % 200_000 // 200))
+        await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    writer.close()
+
+
+async def bulk(bodies: list[bytes], lines: int) -> int:
+    """Send so many lines; the number that came back."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+    writer.write(
+        b"POST /bulk HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    piece = b"\n".join(bodies) + b"\n"
+    for _ in range(lines // len(bodies)):
+        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        await writer.drain()
+    writer.write(b"0\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), head
+    came, tail = 0, b""
+    while not tail.endswith(b"0\r\n\r\n"):
+        data = await reader.read(1 << 20)
+        assert data, "the answer broke off"
+        came += data.count(b"}\n")
+        tail = (tail + data)[-5:]
+    writer.close()
+    return came
+
+
 async def call(path: str, bodies: list[bytes], requests: int) -> None:
     """`requests` calls by CALLERS, one after the other on kept connections."""
 
@@ -104,20 +155,23 @@ async def call(path: str, bodies: list[bytes], requests: int) -> None:
     await asyncio.gather(*(caller(number) for number in range(CALLERS)))
 
 
-async def run(requests: int, rounds: int) -> list[str]:
+async def run(requests: int, rounds: int, lines: int) -> list[str]:
     codec = RecordCodec(read_layout(HERE / "copybooks" / "account.cpy"), Options())
     draw = random.Random(11)
     raw = b"".join(codec.write(value_of(codec.layout.records[0], draw) for _ in range(1000)))
     bodies = [dumps(value) for value in codec.read(io.BytesIO(raw))]
     http = await asyncio.start_server(echo_http, "127.0.0.1", 0)
     tcp = await asyncio.start_server(echo_messages, "127.0.0.1", 0)
-    ports = [server.sockets[0].getsockname()[1] for server in (http, tcp)]
+    records = await asyncio.start_server(echo_records, "127.0.0.1", 0, limit=1 << 20)
+    ports = [server.sockets[0].getsockname()[1] for server in (http, tcp, records)]
     least: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="sluicegate-") as name:
         folder = Path(name) / "config"
         folder.mkdir()
         shutil.copy(HERE / "copybooks" / "account.cpy", folder)
-        text = CONFIG.format(port=PORT, ops_port=PORT + 1000, folder=name, http=ports[0], tcp=ports[1])
+        text = CONFIG.format(
+            port=PORT, ops_port=PORT + 1000, folder=name, http=ports[0], tcp=ports[1], records=ports[2]
+        )
         (folder / "gateway.yaml").write_text(text)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", "from gateway.cli import main; main()", "serve", "--config", str(folder),
@@ -133,11 +187,14 @@ async def run(requests: int, rounds: int) -> list[str]:
                     await call(path, bodies, requests)
                     cost = (cpu_and_rss(process.pid)[0] - before) / requests
                     least[path] = min(cost, least.get(path, cost))
+            await bulk(bodies, 10_000)
+            came, seconds, cpu, growth = await measured(process.pid, asyncio.ensure_future(bulk(bodies, lines)))
+            assert came == lines // len(bodies) * len(bodies), f"{came} of {lines} lines came back"
         finally:
             process.send_signal(signal.SIGINT)
             await process.wait()
-    http.close()
-    tcp.close()
+    for server in (http, tcp, records):
+        server.close()
     told = {
         "/http": "JSON passed through over HTTP",
         "/tcp": "JSON to a record over TCP and back",
@@ -145,16 +202,21 @@ async def run(requests: int, rounds: int) -> list[str]:
     }
     rows = [f"{'route':46}{'CPU µs':>8}{'more µs':>9}"]
     rows += [f"{told[path]:46}{cost * 1e6:>8.0f}{(cost - least['/http']) * 1e6:>9.0f}" for path, cost in least.items()]
-    return rows
+    return [
+        *rows,
+        "",
+        f"bulk: {came:,} lines each way in {seconds:.0f} s, {cpu / came * 1e6:.0f} µs of CPU a line and record, memory grew by {growth:.1f} MiB",
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--bulk", type=int, default=500_000)
     parser.add_argument("--record", action="store_true")
     arguments = parser.parse_args()
-    table = "\n".join(uvloop.run(run(arguments.requests, arguments.rounds)))
+    table = "\n".join(uvloop.run(run(arguments.requests, arguments.rounds, arguments.bulk)))
     print(table)
     if arguments.record:
         (HERE / "results" / "messages.txt").write_text(f"{machine()}\ncommit {commit()}\n\n{table}\n")
