@@ -145,4 +145,6 @@ class BodyBudget:
             if self._left < 0:
                 raise RequestRefused(503, "request.memory", "Too many bodies are held at the moment; try again soon.")
             pieces.append(piece)
+            if held == body.length:
+                break  # to ask the server once more takes 4 µs
         return b"".join(pieces) if len(pieces) != 1 else pieces[0]

@@ -49,17 +49,18 @@ def key_of(values: Sequence[bytes]) -> str | None:
 
 
 def fingerprint(selector: str, request: Request, body: bytes, secrets: Mapping[str, bytes]) -> str | None:
-    """SHA-256, in hex, of the parts that `selector` names; each with its length, so that no two divide alike.
+    """SHA-256, in hex, of the parts that `selector` names, behind their lengths, so that no two divide alike.
 
     None: it names a secret that is none of `secrets`, so that nothing can be compared.
     """
-    pieces: list[bytes] = []
+    pieces = [b""]
     for part_of in _parts(selector):
         octets = part_of(request, body, secrets)
         if octets is None:
             return None
-        pieces += (b"%d:" % len(octets), octets)
-    # joined first: eight updates of a digest take 2 µs more, and copying a body is nothing beside hashing it
+        pieces.append(octets)
+    pieces[0] = b"%d:" * len(pieces) % tuple(map(len, pieces))
+    # joined first: updates of a digest take 2 µs more, and copying a body is nothing beside hashing it
     return hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
