@@ -48,6 +48,8 @@ class BuildScope:
     ) -> None:
         self.policy = plan.policy
         self.name = plan.name
+        # a rate and a quota of one route may have the same name: `ip`
+        self._counted_as = plan.policy if plan.name == plan.policy else f"{plan.policy}.{plan.name}"
         self.route = route
         self.upstream = upstream
         self.calls = world.upstreams.get(upstream)
@@ -71,7 +73,7 @@ class BuildScope:
     def tally(self, decision: str) -> Tally:
         # what a policy in shadow would have done is counted apart from what the enforced ones did
         counted = f"shadow-{decision}" if self.shadow else decision
-        return self._resources.metrics.decision(self.route or UNMATCHED, self.name, counted)
+        return self._resources.metrics.decision(self.route or UNMATCHED, self._counted_as, counted)
 
     def counter(self, metric: str, *labels: str) -> Tally:
         return self._resources.policy_metrics.counter(metric, labels)

@@ -128,7 +128,10 @@ def test_requests_without_a_route_have_one_label_everywhere(tmp_path: Path) -> N
             assert (await client.get(gateway.urls[0] + "/nowhere")).status_code == 404
             text = (await client.get(f"{gateway.ops_url}/metrics")).text
             assert 'sluicegate_requests_total{method="GET",route="-",status="404",tier=""} 1.0' in text
-            assert 'sluicegate_policy_decisions_total{decision="allow",policy="global-ip",route="-"} 1.0' in text
+            assert (
+                'sluicegate_policy_decisions_total{decision="allow",policy="rate_limit.global-ip",route="-"} 1.0'
+                in text
+            )
             assert 'route=""' not in text
 
     play(scene)

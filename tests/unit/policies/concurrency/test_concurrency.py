@@ -6,10 +6,12 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.api.consumers import Limits
+from gateway.api.errors import StoreError
 from gateway.api.messages import Headers, Response
 from gateway.api.policy import CheckContext, Level, Slot
 from gateway.testing.clock import FakeClock
 from gateway.testing.exchange import FakeScope, close, make_exchange, make_principal
+from gateway.testing.store import RemoteStore
 from gateway.testing.turns import a_turn
 from policies.concurrency import POLICY
 from policies.concurrency.config import ConcurrencyConfig
@@ -217,3 +219,124 @@ def test_what_makes_no_sense_is_refused(wrong):
 def test_scope_route_under_global_is_a_warning():
     found = POLICY.check(ConcurrencyConfig(per="ip", max=1, scope="route"), CheckContext(Level.GLOBAL))
     assert [(one.path, one.level) for one in found] == [(("scope",), "warning")]
+
+
+# --- places that several processes share
+
+
+class Shared(Stage):
+    """One process of several that share a store; its background work runs while the stage is used."""
+
+    def __init__(self, remote, workers=1, **config):
+        scope = FakeScope(policy="concurrency", name="ip", clock=LoopClock(), workers=workers)
+        scope.stores["redis"] = remote.scoped("limits")
+        super().__init__(scope, per="ip", store="redis", **config)
+        self.shared = self.layer._places
+
+    async def until(self, holds):
+        async with asyncio.timeout(10):
+            while not holds():
+                await a_turn()
+
+
+def test_processes_share_the_places():
+    async def scene():
+        remote = RemoteStore(LoopClock())
+        one, other = Shared(remote, max=3), Shared(remote, max=3)
+        answers = [await process.begin() for process in (one, other, one, other)]
+        assert [status for status, _ in answers] == [200, 200, 200, 429]
+        close(answers[0][1])
+        await one.until(lambda: one.shared._telling is None)
+        assert (await other.begin())[0] == 200
+        assert (await one.begin())[0] == 429
+
+    play(scene)
+
+
+def test_nothing_is_kept_of_callers_without_calls_in_a_store_either():
+    async def scene():
+        remote = RemoteStore(LoopClock())
+        stage = Shared(remote, max=1)
+        exchanges = [(await stage.begin(client=f"192.0.2.{number}"))[1] for number in range(20)]
+        for exchange in exchanges:
+            close(exchange)
+        await stage.until(lambda: stage.shared._telling is None)
+        assert stage.shared.held == {}
+        assert remote._memory.statistics()["values"].keys == 0
+
+    play(scene)
+
+
+def test_a_caller_waits_for_a_place_of_another_process():
+    async def scene():
+        remote = RemoteStore(LoopClock())
+        one, other = Shared(remote, max=1), Shared(remote, max=1, queue=1, queue_timeout=10.0)
+        _, first = await one.begin()
+        waiting = asyncio.ensure_future(other.begin())
+        await other.until(lambda: other.layer._waiting)
+        assert (await other.begin())[0] == 429  # the queue is full
+        close(first)
+        assert (await waiting)[0] == 200
+        assert other.scope.counts() == {"allow": 1, "wait": 1, "refuse": 1}
+
+    play(scene)
+
+
+def test_without_the_store_each_process_has_its_share_and_says_so_afterwards():
+    async def scene():
+        remote = RemoteStore(LoopClock())
+        one, other = Shared(remote, workers=2, max=4), Shared(remote, workers=2, max=4)
+        held = [await one.begin()]
+        remote.down = True
+        held += [await one.begin() for _ in range(3)]
+        assert [status for status, _ in held] == [200, 200, 429, 429]
+        assert [(await other.begin())[0] for _ in range(3)] == [200, 200, 429]
+        remote.down = False
+        runs = [asyncio.ensure_future(each.shared.run()) for each in (one, other)]
+        key = next(iter(one.shared.held))
+        async with asyncio.timeout(10):
+            while await one.shared.look(key) != 4:
+                await a_turn()
+        assert (await one.begin())[0] == 429
+        for run in runs:
+            run.cancel()
+        await asyncio.wait(runs)
+
+    play(scene)
+
+
+def test_a_lost_answer_mends_itself():
+    async def scene():
+        remote = RemoteStore(LoopClock())
+        stage = Shared(remote, max=2)
+        run = remote.run
+
+        async def lost(operation, namespace=None):
+            await run(operation, namespace)
+            raise StoreError("no answer within 10 ms")
+
+        remote.run = lost
+        _, exchange = await stage.begin()
+        close(exchange)
+        await stage.until(lambda: stage.shared._telling is None)
+        remote.run = run
+        renewing = asyncio.ensure_future(stage.shared.run())
+        await stage.until(lambda: not stage.shared._lost)
+        assert [(await stage.begin())[0] for _ in range(3)] == [200, 200, 429]
+        renewing.cancel()
+        await asyncio.wait({renewing})
+
+    play(scene)
+
+
+def test_shared_places_in_shadow():
+    async def scene():
+        remote = RemoteStore(LoopClock())
+        scope = FakeScope(policy="concurrency", name="ip", shadow=True, clock=LoopClock())
+        scope.stores["redis"] = remote.scoped("limits")
+        stage = Stage(scope, per="ip", max=1, store="redis")
+        for _ in range(3):
+            assert (await stage.begin())[0] == 200
+        assert scope.counts() == {"allow": 3, "refuse": 2}
+
+    play(scene)
