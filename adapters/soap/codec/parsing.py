@@ -23,6 +23,12 @@ _DECLARATION: Final = re.compile(
 _UTF8: Final = frozenset((None, "", "utf-8", "utf8", "us-ascii", "ascii"))
 
 
+MAX_TEXT: Final = 10_000_000  # octets of one text: libxml2's own bound, seen here before it has read so far
+MAX_PROLOG: Final = (
+    200  # comments and instructions before the root; looking through more costs more than they are worth
+)
+
+
 class NotXml(ValueError):
     """The bytes are no XML, or XML of a kind that is refused. The message holds none of them."""
 
@@ -54,6 +60,8 @@ def parse(body: bytes, charset: str | None = None, *, parser: etree.XMLParser | 
         body = _transcode(body, encoding)
     elif body[:3] == codecs.BOM_UTF8:
         body = body[3:]
+    if len(body) > MAX_TEXT and _has_huge_text(body):
+        raise NotXml("has a text that is longer than can be held")
     if b"<!DOCTYPE" in body and _has_doctype(body):
         raise NotXml("has a document type declaration, which is refused")
     try:
@@ -104,7 +112,7 @@ def _transcode(body: bytes, encoding: str) -> bytes:
 def _has_doctype(body: bytes) -> bool:
     """Whether the prolog holds a DOCTYPE; inside comments and CDATA sections the word is harmless."""
     position = 0
-    while True:
+    for _ in range(MAX_PROLOG):
         position = body.find(b"<", position)
         if body.startswith(b"<!--", position):
             end = body.find(b"-->", position + 4)
@@ -115,3 +123,13 @@ def _has_doctype(body: bytes) -> bool:
         if end < 0:
             return True  # an unfinished prolog: nothing good can follow
         position = end + 2
+    return True
+
+
+def _has_huge_text(body: bytes) -> bool:
+    """Whether MAX_TEXT octets and more follow each other without any markup; such a run covers a multiple of MAX_TEXT."""
+    for at in range(MAX_TEXT, len(body), MAX_TEXT):
+        end = body.find(b"<", at)
+        if (end if end >= 0 else len(body)) - body.rfind(b"<", 0, at) > MAX_TEXT:
+            return True
+    return False

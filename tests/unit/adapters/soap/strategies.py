@@ -9,13 +9,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from adapters.soap.codec.facets import facet_checks
-from adapters.soap.codec.lexical import family
+from adapters.soap.codec.lexical import compile_lexical, family
 from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
 from adapters.soap.codec.patterns import NCNAME
 from adapters.soap.codec.shape import ANY, TEXT, TYPE, Shape, shape_of
 from adapters.soap.schema.builtins import INTEGER_BOUNDS
 from adapters.soap.schema.components import Schema
-from adapters.soap.schema.model import AnyType, ComplexType, Element, Group, Particle, SimpleType, Wildcard
+from adapters.soap.schema.model import AnyType, Attribute, ComplexType, Element, Group, Particle, SimpleType, Wildcard
 
 Json = Any
 TEXTS = st.text(
@@ -85,7 +85,7 @@ class Values:
     def _attributes(self, kind: ComplexType) -> st.SearchStrategy[dict[str, Json]]:
         keys = attribute_keys(kind)
         made = {
-            required: {keys[name]: simple(a.type) for name, a in kind.attributes.items() if a.required is required}
+            required: {keys[name]: _attribute(a) for name, a in kind.attributes.items() if a.required is required}
             for required in (True, False)
         }
         declared = st.fixed_dictionaries(made[True], optional=made[False])
@@ -142,6 +142,12 @@ class Values:
         return st.lists(st.one_of(TEXTS.filter(bool), *entries), max_size=5).map(lambda found: {TEXT: _joined(found)})
 
 
+def _attribute(declared: Attribute) -> st.SearchStrategy[Json]:
+    if declared.fixed is None:
+        return simple(declared.type)
+    return st.just(compile_lexical(declared.type, "string").read(declared.fixed))
+
+
 def _joined(entries: list[Json]) -> list[Json]:
     """Texts that follow each other are one text."""
     out: list[Json] = []
@@ -175,7 +181,9 @@ def simple(kind: SimpleType) -> st.SearchStrategy[Json]:
         assert kind.item is not None, "a list has items"
         sizes = _chain(kind)
         high = min([f.max_length for f in sizes if f.max_length is not None], default=4)
-        low = 1 if kind.builtin in ("NMTOKENS", "IDREFS") else 0
+        low = max(
+            [f.min_length for f in sizes if f.min_length], default=1 if kind.builtin in ("NMTOKENS", "IDREFS") else 0
+        )
         return st.lists(simple(kind.item), min_size=low, max_size=high)
     if kind.variety == "union":
         return st.one_of(*[simple(member) for member in kind.members])

@@ -41,13 +41,29 @@ def test_dangerous_or_broken_xml_is_refused(document: str, encoding: str) -> Non
     assert "passwd" not in str(refusal.value)
 
 
-def test_a_doctype_is_refused_before_the_parser_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (LOL + "<l>&c;</l>", "document type"),
+        ("<!-- -->" * 1000 + "<!DOCTYPE l><l/>", "document type"),
+        ("<l>" + "x" * 10_000_001 + "</l>", "text"),
+        ("<l><m>" + "x" * 5_000_000 + "</m>" + "x" * 10_000_001 + "</l>", "text"),
+        ("<l>" + "x" * 20_000_000, "text"),
+    ],
+)
+def test_bombs_are_refused_before_the_parser_sees_them(
+    monkeypatch: pytest.MonkeyPatch, document: str, said: str
+) -> None:
     def never(*_: object) -> None:
         raise AssertionError("the parser was called")
 
     monkeypatch.setattr(parsing.etree, "fromstring", never)
-    with pytest.raises(NotXml, match="document type"):
-        parse((LOL + "<l>&c;</l>").encode())
+    with pytest.raises(NotXml, match=said):
+        parse(document.encode())
+
+
+def test_long_documents_of_short_texts_are_none() -> None:
+    assert len(parse(b"<a>" + (b"<b>" + b"x" * 9_999_000 + b"</b>") * 2 + b"</a>")) == 2
 
 
 def test_the_word_doctype_in_content_is_only_a_word() -> None:

@@ -17,7 +17,7 @@ from adapters.soap.schema.service_model import Operation, Wsdl
 from adapters.soap.schema.services import compile_wsdl
 
 FOLDER = Path(__file__).parent / "wsdl"
-FILES = ("orders/orders.wsdl", "shapes.wsdl", "rpc_literal.wsdl", "rpc_encoded.wsdl")
+FILES = ("orders/orders.wsdl", "shapes.wsdl", "corners.wsdl", "rpc_literal.wsdl", "rpc_encoded.wsdl")
 X = f"{{{XSD}}}"
 
 
