@@ -184,11 +184,12 @@ class _Builder:
                     start = child.redefines.offset
                     after = self._place(child, start)
                     room = start + child.redefines.total
-                    if after > room and self.dialect == "ibm" and child.level > 1:
-                        # "REDEFINES clause": only a level-01 item may be redefined by a longer one.
+                    if after > room and self.dialect == "ibm" and child.level > 1 and not _is_last(child):
+                        # "REDEFINES clause": only a level-01 item may be redefined by a longer one. Segments of
+                        # one file are written so all the same; at a record's end nothing comes to lie over another.
                         raise _error(
                             child,
-                            f"{child.name or 'FILLER'} has {after - start} bytes and redefines {child.redefines.name}, which has {child.redefines.total}",
+                            f"{child.name or 'FILLER'} has {after - start} bytes and redefines {child.redefines.name}, which has {child.redefines.total}; what follows would lie over it",
                         )
                     end = max(end, after)
                 else:
@@ -207,6 +208,17 @@ class _Builder:
             if first := seen.get(child.name.upper()):
                 raise _error(child, f"{child.name} stands twice in {item.name or 'FILLER'}; first in line {first.line}")
             seen[child.name.upper()] = child
+
+
+def _is_last(item: Item) -> bool:
+    """Whether no other storage follows in the record, whatever else redefines the same."""
+    while item.parent is not None:
+        siblings = item.parent.children
+        behind = siblings[next(index for index, child in enumerate(siblings) if child is item) + 1 :]
+        if item.parent.occurs or any(child.redefines is None for child in behind):
+            return False
+        item = item.parent
+    return True
 
 
 def _slack(item: Item, at: int) -> int:

@@ -238,7 +238,14 @@ REFUSED = [
         "3:26: REDEFINES C: no item of level 05 with that name before it",
     ),
     ("01 R.\n   05 A PIC X.\n   05 M PIC X.\n   05 B REDEFINES A PIC X.", "other storage lies between"),
-    ("01 R.\n   05 A PIC X.\n   05 B REDEFINES A PIC XX.", "3:14: B has 2 bytes and redefines A, which has 1"),
+    (
+        "01 R.\n   05 A PIC X.\n   05 B REDEFINES A PIC XX.\n   05 C PIC X.",
+        "3:14: B has 2 bytes and redefines A, which has 1",
+    ),
+    (
+        "01 R.\n   05 T OCCURS 2.\n   10 A PIC X.\n   10 B REDEFINES A PIC XX.",
+        "4:14: B has 2 bytes and redefines A, which has 1",
+    ),
     ("01 R.\n   05 A PIC X OCCURS 2.\n   05 B REDEFINES A PIC XX.", "the redefined item has OCCURS"),
     ("01 R.\n   05 A PIC X.\n   05 A PIC X.", "A stands twice in R; first in line 2"),
     ("01 R OCCURS 3.\n   05 A PIC X.", "OCCURS does not go with level 01"),
@@ -276,3 +283,11 @@ def test_a_redefined_table_elsewhere() -> None:
 @pytest.mark.parametrize("clause", ["EXTERNAL", "IS EXTERNAL", "IS GLOBAL", "GLOBAL VOLATILE"])
 def test_clauses_about_the_program_change_nothing(clause: str) -> None:
     assert places(parse(f"01 R {clause}.\n   05 A PIC X.")) == {"R": (0, 1), "A": (0, 1)}
+
+
+def test_segments_of_different_lengths_at_the_end_of_a_record() -> None:
+    """Files with several kinds of records are described so, though a compiler would want level 01."""
+    source = (
+        "01 R.\n   05 K PIC X.\n   05 A PIC X.\n   05 B REDEFINES A.\n      10 C PIC X(3).\n   05 D REDEFINES A PIC XX."
+    )
+    assert places(parse(source)) == {"R": (0, 4), "K": (0, 1), "A": (1, 1), "B": (1, 3), "C": (1, 3), "D": (1, 2)}
