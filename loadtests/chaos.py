@@ -48,6 +48,7 @@ UNSENT = (
 )  # fmt: skip
 OPEN_S = 2.0
 ROUNDS = 3
+SLICE_S = 2.0  # of the time in which latencies are taken; the median of their p99 is given
 MISBEHAVIOUR = (
     "ok", "reset-before-head", "reset-in-head", "reset-after-head", "truncated-body", "garbage", "slow-first-byte",
     "slow-trickle", "hang", "busy",
@@ -166,25 +167,24 @@ async def hang(table: Table, folder: Path, make: Make, arguments: argparse.Names
     peer = make({"good": Up((good.port,)), "bulkhead": slow, "both": replace(slow, open_s=60)})
     beside: dict[str, list[float]] = {"": [], "both": [], "bulkhead": []}
     lost: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
     seen: Counter[int] = Counter()
-    for _ in range(ROUNDS):  # interleaved: a drift of the machine hits all alike
-        for hanging, seconds in beside.items():
-            asked = Load(peer.port, "/good/ok", connections=16, seconds=arguments.seconds, gap="paced")
-            other = Load(
-                peer.port, f"/{hanging}/hang", connections=32, seconds=arguments.seconds, gap="hanging", niceness=19
-            )
+    for _ in range(max(3, int(arguments.seconds * ROUNDS / SLICE_S))):  # interleaved: a drift hits all alike
+        for hanging, p99s in beside.items():
+            other = Load(peer.port, f"/{hanging}/hang", connections=32, seconds=SLICE_S, gap="hanging", niceness=19)
             others = asyncio.create_task(load(other)) if hanging else None
-            outcomes = await load(asked)
-            seconds.extend(outcomes.seconds)
+            outcomes = await load(Load(peer.port, "/good/ok", connections=16, seconds=SLICE_S, gap="paced"))
+            p99s.append(outcomes.percentile(0.99))
+            asked[hanging] += outcomes.total
             lost[hanging] += len(outcomes.failed)
             if others is not None:
                 seen += (await others).statuses
-    alone = Outcomes(seconds=beside[""]).percentile(0.99)
+    alone = statistics.median(beside[""])
     for hanging, words in (("both", "breaker and bulkhead"), ("bulkhead", "a bulkhead alone")):
-        after = Outcomes(seconds=beside[hanging]).percentile(0.99)
+        after = statistics.median(beside[hanging])
         judged = hanging == "both"
         table.add(
-            f"hang: lost calls of another route, {words}", peer, f"{lost[hanging]} of {len(beside[hanging])}",
+            f"hang: lost calls of another route, {words}", peer, f"{lost[hanging]} of {asked[hanging]}",
             lost[hanging] == 0,
         )  # fmt: skip
         table.add(

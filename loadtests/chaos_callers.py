@@ -21,7 +21,7 @@ _ENVOYS = re.compile(rb"reset reason: ([a-z ]+)")
 _GAPS = {
     "none": lambda: 0.0,
     "paced": lambda: 0.03 + random.random() * 0.04,
-    "hanging": lambda: 0.05 + random.random() * 0.1,
+    "hanging": lambda: 0.2 + random.random() * 0.2,  # keeps a bulkhead full, and is little work in itself
     "idle": lambda: random.choice((0.0, 0.9 + random.random() * 0.2, random.random() * 2)),
 }
 
