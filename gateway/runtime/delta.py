@@ -75,14 +75,14 @@ def split(delta: Delta) -> Iterator[bytes]:
         yield pickle.dumps((FILES, [(number, octets)]), pickle.HIGHEST_PROTOCOL)
     for table in TABLES:
         entries = list(getattr(delta, table).items())
-        size = 1
-        while entries:
-            part = _dumps((table, entries[:size]), files)
+        at, size = 0, 1
+        while at < len(entries):
+            part = _dumps((table, entries[at : at + size]), files)
             if len(part) > PART_BYTES and size > 1:
                 size = max(1, size * PART_BYTES // (len(part) * 2))
                 continue
             yield part
-            entries = entries[size:]
+            at += size
             if len(part) < PART_BYTES // 2:
                 size *= 2
 

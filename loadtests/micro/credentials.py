@@ -1,6 +1,6 @@
 """What tokens and API keys cost for each call, in µs of CPU: remembered, never seen before, and refused.
 
-    python loadtests/micro/credentials.py
+    python -m loadtests.micro.credentials
 
 Every figure is the best of many runs. "bare" is the check of the signature alone, with the same key.
 """
@@ -12,6 +12,7 @@ import gc
 import hashlib
 import json
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from gateway.testing.tokens import TokenDesk
 from policies import api_key, oauth2
 from policies.oauth2.keys import KeySet, read_key_set
 from policies.oauth2.token import Token, read_token
+from tests.attack.test_tokens import ATTACKS, Forger
 
 MANY = 150
 TURNS = 40
@@ -77,6 +79,7 @@ def main() -> None:
     published = read_key_set(json.dumps(desk.issuer.jwks()).encode())
     for alg in ("RS256", "ES256"):
         cold(alg, desk, tokens, published, bearer)
+    attacks(tokens, bearer)
 
 
 def cold(
@@ -101,6 +104,28 @@ def cold(
     )
     forged = [bearer(one[:-8] + "AAAAAAAA") for one in fresh]
     print(f"{alg} forged           {best(forged, tokens.identify_nowait):6.2f}")
+
+
+def attacks(tokens: Authenticator, bearer: Callable[[str], Exchange]) -> None:
+    """The dearest of all known attacks (tests/attack/test_tokens.py), and of payloads that are made to be dear to read."""
+    forger = Forger(TokenDesk())
+    costs = {}
+    for name, (_, forge) in ATTACKS.items():
+        calls = [bearer(forge(forger))] * 5
+        costs[name] = best(calls, tokens.identify_nowait)
+    dear = {
+        "500 openings": b'{"a":[' + b"{}," * 500 + b'"' + b"z" * 3500 + b'"]}',
+        "240 floats": b'{"a":[' + b"1.7976931348623157e308," * 240 + b"1]}",
+        "750 members": b"{" + b",".join(b'"%x":1' % number for number in range(750)) + b"}",
+        "5,500 digits": b'{"a":' + b"1" * 5500 + b"}",
+    }
+    for name, payload in dear.items():
+        signed = b".".join(
+            urlsafe_b64encode(part).rstrip(b"=") for part in (b'{"alg":"ES256","typ":"at+jwt"}', payload)
+        )
+        costs[name] = best([signed + b".AAAA"] * 5, read_token)
+    dearest = max(costs, key=lambda name: costs[name])
+    print(f"{len(costs)} attacks, the dearest {costs[dearest]:6.2f} ({dearest})")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ _ENDS: tuple[tuple[bytes, frozenset[int]], ...] = (
     (b"==", frozenset(b"AQgw")),
     (b"=", frozenset(b"AEIMQUYcgkosw048")),
 )
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 # RFC 7515 §4.1: these bring a key or say where to find one
@@ -168,7 +169,7 @@ def _strict(part: bytes) -> Any:
 def _depth(part: bytes) -> int:
     """How deep brackets nest. Those inside strings count too: an upper bound, never too small."""
     depth = deepest = 0
-    for octet in part:
+    for octet in part.translate(None, _NO_BRACKETS):
         if octet in b"[{":
             depth += 1
             deepest = max(deepest, depth)
