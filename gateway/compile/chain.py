@@ -207,6 +207,10 @@ def _single(step: Step) -> tuple[Check, Wait]:
     def check(exchange: Exchange) -> Response | None:
         noted = len(exchange.codes)
         verdict = identify_nowait(exchange)
+        if type(verdict) is Principal:  # as settle() does, without the call
+            exchange.principal = verdict
+            strip(exchange)
+            return None
         return PENDING if verdict is None else settle(exchange, verdict, noted)
 
     async def wait(exchange: Exchange) -> Response | None:

@@ -114,8 +114,11 @@ async def _stream(exchange: Exchange, body: Body, send: Send, stream: Stream, *,
 
 def _merge(headers: Headers, added: list[tuple[bytes, bytes]]) -> None:
     """What policies add replaces the upstream's own fields of these names, but for fields that combine."""
-    names = {name for name, _ in added if name not in _COMBINED}
-    headers[:] = [field for field in headers if field[0] not in names]
+    names = dict(added).keys() - _COMBINED
+    for field in headers:
+        if field[0] in names:
+            headers[:] = [field for field in headers if field[0] not in names]
+            break
     for name, value in added:
         if name == b"vary":
             headers.set(name, _vary([*headers.get_all(name), value]))

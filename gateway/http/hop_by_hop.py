@@ -57,7 +57,10 @@ def strip_request(headers: Headers) -> Headers:
 
     Host, Content-Length and Expect stay: policies read them, and the upstream client writes its own.
     """
-    return _strip(headers, _REQUEST_HOP)
+    for field in headers:
+        if field[0] in _REQUEST_HOP:
+            return _strip(headers, _REQUEST_HOP)
+    return Headers(headers)
 
 
 def strip_response(headers: Headers) -> Headers:

@@ -27,11 +27,8 @@ log = logging.getLogger("sluicegate.runtime")
 class SystemClock:
     """The clock that never steps back, which is also the base of the event loop's, and the wall clock."""
 
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def time(self) -> float:
-        return time.time()
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
 
 
 class Resources:

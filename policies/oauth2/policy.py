@@ -63,10 +63,13 @@ class OAuth2(Authenticator):
         )
 
     def identify_nowait(self, exchange: Exchange) -> Principal | Response | None:
-        values = [value for name, value in exchange.request.headers if name == b"authorization"]
-        if len(values) != 1:
-            return self._refuse_count(exchange, len(values))
-        value = values[0]
+        count, value = 0, b""
+        for field in exchange.request.headers:
+            if field[0] == b"authorization":
+                value = field[1]
+                count += 1
+        if count != 1:
+            return self._refuse_count(exchange, count)
         if len(value) > _MAX_VALUE:
             return self._refuse(exchange, Reason.TOO_LONG)
         digest = sha256(value).digest()
