@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable
 
-from gateway.api.errors import UpstreamError
+from gateway.api.errors import RequestRefused, UpstreamError
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Correlation, Headers, Response, UpstreamRequest
 from gateway.edge.affinity import Affinity
@@ -83,6 +83,10 @@ class Forward:
             return await self._send(outgoing, deadline, replayable=self._replayable)
         except UpstreamError as fault:
             if not fault.sent:
+                exchange.sent = sent
+            raise
+        except RequestRefused:
+            if not isinstance(body, Body):  # nothing left of what was whole and could not be written
                 exchange.sent = sent
             raise
         finally:

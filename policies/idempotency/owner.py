@@ -66,6 +66,11 @@ class Owner:
         return True
 
     @property
+    def may_have_sent(self) -> bool:
+        """Whether a byte may have left: never before that was announced."""
+        return self._sending and self._exchange.sent
+
+    @property
     def in_time(self) -> bool:
         """Whether the call may begin: a process that was stopped must not send what another may have taken over."""
         deadline = self._exchange.deadline
@@ -119,7 +124,7 @@ class Owner:
     def leave(self) -> None:
         """The call was broken off, and nothing can be waited for."""
         ledger, claim = self._ledger, self._claim
-        if self._exchange.sent:
+        if self.may_have_sent:
             ledger.afterwards.try_again(ledger.store, Lose(claim.key, claim.owner), self.lease_end)
         else:
             self.withdraw()

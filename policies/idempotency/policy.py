@@ -197,7 +197,7 @@ class IdempotencyLayer(_Base):
             self._count(refused.code)
             return answers.too_late(exchange) if refused.code == "too-late" else answers.unavailable(exchange)
         except Exception:
-            await (owner.lose() if exchange.sent else owner.release())
+            await (owner.lose() if owner.may_have_sent else owner.release())
             raise
         except BaseException:  # cancelled
             owner.leave()

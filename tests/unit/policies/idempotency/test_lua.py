@@ -10,7 +10,7 @@ from gateway.stores.keys import scoped
 from gateway.stores.memory import MemoryStore
 from gateway.stores.redis.address import parse
 from gateway.stores.redis.scripts import Scripts
-from gateway.stores.redis.store import RedisStore
+from gateway.stores.redis.single import SingleStore
 from gateway.testing.clock import FakeClock
 from policies.idempotency.operations import Claim, Complete, Discard, Extend, Lose, Release, Send, Settle, Show
 
@@ -56,7 +56,7 @@ def test_they_agree(redis_server_of, kind):
     async def both(operations):
         clock = FakeClock(STARTS)
         memory = scoped(MemoryStore(clock.monotonic), "policy")
-        backend = RedisStore(parse(f"{server.url}?timeout=5s"), name="test", process="p", scripts=AtTime())
+        backend = SingleStore(parse(f"{server.url}?timeout=5s"), name="test", process="p", scripts=AtTime())
         store = scoped(backend, "policy")
         try:
             for step in operations:

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from gateway.api.errors import StoreError, UpstreamError
+from gateway.api.errors import RequestRefused, StoreError, UpstreamError
 from gateway.api.messages import Headers, Response
 from gateway.testing.clock import FakeClock
 from gateway.testing.store import RemoteStore
@@ -260,3 +260,18 @@ def test_changes_are_whole_or_nothing():
             assert await store.run(change(KEY, "other")) == (State.SENDING, False)
 
     play(scenario)
+
+
+@pytest.mark.parametrize(
+    "fault", [RequestRefused(403, "upstream.no-token", "no"), asyncio.CancelledError()], ids=["refused", "cancelled"]
+)
+def test_what_ends_before_the_first_byte_was_announced_frees_the_key(fault):
+    async def scenario(world):
+        with pytest.raises(type(fault)):
+            await world.call(fault)  # the exchange says that a byte may have left; the owner knows better
+
+        async with asyncio.timeout(10):
+            while await world.state() is not State.FREE:
+                await a_turn()
+
+    play(scenario, ready=False)
