@@ -32,8 +32,9 @@ import uvloop
 from machine import commit, machine
 
 from gateway.api.messages import Headers
-from policies.cache.core import Rules, keep, terms_of
+from policies.cache.core import keep
 from policies.cache.store import MemoryStore
+from policies.cache.terms import Rules, terms_of
 
 UPSTREAM_S = 0.2
 OBJECTS, ROOM, REQUESTS, SKEW = 100_000, 5_000, 1_000_000, 0.9

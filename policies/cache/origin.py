@@ -15,24 +15,12 @@ from policies.cache import conditions
 from policies.cache.asked import Asked
 from policies.cache.collapse import Flight
 from policies.cache.config import CacheConfig
-from policies.cache.core import (
-    CDN_FIELD,
-    ERRORS,
-    OWN_FIELD,
-    Rules,
-    Stored,
-    Terms,
-    freshened,
-    keep,
-    outdated_by_head,
-    serves_on_error,
-    terms_of,
-    why_not_stored,
-)
+from policies.cache.core import ERRORS, Stored, freshened, keep, outdated_by_head, serves_on_error
 from policies.cache.serving import Serving
 from policies.cache.shelf import Shelf
 from policies.cache.store import Key
 from policies.cache.storing import StoringBody
+from policies.cache.terms import CDN_FIELD, OWN_FIELD, Rules, Terms, terms_of, why_not_stored
 
 
 def rules_of(config: CacheConfig) -> Rules:

@@ -13,8 +13,9 @@ from dataclasses import replace
 import orjson
 
 from gateway.api.messages import Headers
-from policies.cache.core import OWN_FIELD, Rules, Stored, keep, terms_of
+from policies.cache.core import Stored, keep
 from policies.cache.selection import ANY, Selector
+from policies.cache.terms import OWN_FIELD, Rules, terms_of
 
 _SIZE = struct.Struct(">I")
 

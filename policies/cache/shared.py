@@ -21,10 +21,11 @@ from gateway.api.orders import Purge
 from gateway.api.ports import Clock, Store, Tally
 from policies.cache.asked import Asked
 from policies.cache.collapse import MARKER_S
-from policies.cache.core import Rules, Stored
+from policies.cache.core import Stored
 from policies.cache.operations import KNOWN, AddPurge, Keep, Look, Page, Release, purges_of
 from policies.cache.record import decode, encode, id_of
 from policies.cache.store import MAX_VARIANTS, Key, MemoryStore
+from policies.cache.terms import Rules
 
 LONGEST_S = 7 * 86_400.0  # nothing is kept for longer, so that invalidations need be known for no longer
 VALIDATOR_S = 300.0  # what is stale but can be validated is kept for so much longer

@@ -6,7 +6,7 @@ while it was there enters the main one. Half of what partners ask for once never
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
@@ -20,13 +20,14 @@ MAX_VARIANTS = 32  # of one key: a Vary on something endless must not fill the m
 SMALL_SHARE = 0.1
 MOST_USES = 3
 USES_TO_STAY = 1  # while in the small queue
+MIN_SWEEP = 1000  # places in the queues that forgotten pages may always hold
 MAX_CHANGES = 10_000  # URLs whose last invalidation is known one by one
 
 
 class Page:
     """All that is stored of one key, the newest first."""
 
-    __slots__ = ("in_main", "key", "size", "uses", "variants", "version")
+    __slots__ = ("gone", "in_main", "key", "size", "uses", "variants", "version")
 
     def __init__(self, key: Key, *, in_main: bool) -> None:
         self.key = key
@@ -34,6 +35,7 @@ class Page:
         self.size = 0
         self.uses = 0
         self.in_main = in_main
+        self.gone = False  # forgotten while it stood in a queue
         self.version = b""  # of the same page in a shared store
 
 
@@ -43,8 +45,9 @@ class MemoryStore:
     def __init__(self) -> None:
         self.pages: dict[Key, Page] = {}
         self.size = 0
-        self._small: OrderedDict[Key, Page] = OrderedDict()
-        self._main: OrderedDict[Key, Page] = OrderedDict()
+        # Queues that forgotten pages stay in until their turn comes: 8 octets a page, an OrderedDict takes 170
+        self._small: deque[Page] = deque()
+        self._main: deque[Page] = deque()
         self._small_size = 0
         self._ghosts: OrderedDict[int, None] = OrderedDict()  # hashes of keys that left the small queue lately
         self._by_url: dict[str, tuple[Key, ...]] = {}
@@ -141,9 +144,11 @@ class MemoryStore:
         page = self.pages[key] = Page(key, in_main=came_back)
         if came_back:
             del self._ghosts[hash(key)]
-            self._main[key] = page
+            self._main.append(page)
         else:
-            self._small[key] = page
+            self._small.append(page)
+        if len(self._small) + len(self._main) > 2 * len(self.pages) + MIN_SWEEP:
+            self._sweep()
         self._by_url[key[0]] = (*self._by_url.get(key[0], ()), key)
         return page
 
@@ -157,7 +162,7 @@ class MemoryStore:
 
     def _remove(self, page: Page) -> None:
         self._resize(page, ())
-        (self._main if page.in_main else self._small).pop(page.key)
+        page.gone = True
         del self.pages[page.key]
         others = tuple(key for key in self._by_url[page.key[0]] if key != page.key)
         if others:
@@ -165,25 +170,33 @@ class MemoryStore:
         else:
             del self._by_url[page.key[0]]
 
+    def _sweep(self) -> None:
+        """Let go of forgotten pages whose turn would come late: their owners forget much and store little."""
+        self._small = deque(page for page in self._small if not page.gone)
+        self._main = deque(page for page in self._main if not page.gone)
+
     def _make_room(self, limit: int) -> None:
         while self.size > limit:
             if self._small_size > limit * SMALL_SHARE or not self._main:
                 self._leave_small()
+                continue
+            page = self._main.popleft()
+            if page.gone:
+                continue
+            if page.uses:
+                page.uses -= 1
+                self._main.append(page)
             else:
-                key, page = self._main.popitem(last=False)
-                self._main[key] = page
-                if page.uses:
-                    page.uses -= 1
-                else:
-                    self._remove(page)
+                self._remove(page)
 
     def _leave_small(self) -> None:
-        page = next(iter(self._small.values()))
+        page = self._small.popleft()
+        if page.gone:
+            return
         if page.uses >= USES_TO_STAY:
-            del self._small[page.key]
             self._small_size -= page.size
             page.in_main, page.uses = True, 0
-            self._main[page.key] = page
+            self._main.append(page)
             return
         self._remove(page)
         self._ghosts[hash(page.key)] = None

@@ -13,8 +13,9 @@ from gateway.testing.turns import a_turn, until
 from policies.cache import POLICY
 from policies.cache.collapse import MARKER_S, Flights
 from policies.cache.config import CacheConfig
-from policies.cache.core import Rules, keep, terms_of
-from policies.cache.store import MAX_CHANGES, MAX_VARIANTS, MemoryStore
+from policies.cache.core import keep
+from policies.cache.store import MAX_CHANGES, MAX_VARIANTS, MIN_SWEEP, MemoryStore
+from policies.cache.terms import Rules, terms_of
 
 
 class Stage:
@@ -714,3 +715,12 @@ def test_markers_are_bounded():
         flights.mark((str(number), ""), 10.0)
     assert not flights.marked(("0", ""), 0.0)
     assert flights.marked(("10000", ""), 0.0)
+
+
+def test_forgotten_pages_do_not_gather_in_the_queues():
+    store = filled(10_000_000)
+    for number in range(5000):
+        store.put((f"u{number}", "r"), entry())
+        store.invalidate(f"u{number}")
+    assert (len(store.pages), store.size) == (0, 0)
+    assert len(store._small) <= 2 * MIN_SWEEP

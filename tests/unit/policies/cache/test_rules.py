@@ -6,24 +6,19 @@ import pytest
 
 from gateway.api.messages import Headers
 from gateway.http.dates import format_date
-from policies.cache.core import (
+from policies.cache.core import Action, decide, freshened, keep, outdated_by_head, serves_on_error
+from policies.cache.directives import parse_directives, seconds
+from policies.cache.terms import (
     CDN_FIELD,
     HEURISTIC,
     NEVER,
     OWN_FIELD,
-    Action,
     Rules,
-    decide,
-    freshened,
     initial_age,
-    keep,
     lifetime_of,
-    outdated_by_head,
-    serves_on_error,
     terms_of,
     why_not_stored,
 )
-from policies.cache.directives import parse_directives, seconds
 
 WALL = 1_800_000_000.0
 FAR = 2**31

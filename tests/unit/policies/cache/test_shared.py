@@ -13,10 +13,11 @@ from gateway.testing.store import RemoteStore
 from gateway.testing.turns import until
 from policies.cache.collapse import MARKER_S
 from policies.cache.config import CacheConfig
-from policies.cache.core import Rules, keep, terms_of
+from policies.cache.core import keep
 from policies.cache.policy import CacheLayer
 from policies.cache.record import decode, encode
 from policies.cache.shared import LONGEST_S, MOST_PURGES_BYTES
+from policies.cache.terms import Rules, terms_of
 from tests.unit.policies.cache.test_cache import ACME, FRESH, RESET, Stage, reply, status_of
 
 
