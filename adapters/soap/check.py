@@ -127,7 +127,7 @@ def _listening(config: SoapConfig, listen: Listen, scope: AdapterScope, shared: 
     yield from _codes(config)
     if sound and not shared.wsdl.findings.errors:
         try:
-            SoapFront(config, listen, shared, reader(scope.read_file, config.remote))
+            SoapFront(config, listen, shared, reader(scope.read_file, config.remote), warm=0)
         except OSError as exc:
             yield Complaint(("wsdl",), f"cannot read {exc.filename or 'a file'}: {exc.strerror or exc}")
 

@@ -57,9 +57,11 @@ def read_fault(node: etree._Element, namespace: str, wsdl: Wsdl, operation: Oper
     typed: dict[str, object] = {}
     undeclared: dict[str, object] = {}
     parts = {part.name: part for part in operation.faults}
+    # node-soap and others write the declared element without its namespace; there is nothing else that it could mean
+    unqualified = {local_name(part.element.name): part.element for part in operation.faults if part.element is not None}
     for child in detail if detail is not None else ():
         tag = str(child.tag)
-        element = wsdl.schema.elements.get(tag)
+        element = wsdl.schema.elements.get(tag) or unqualified.get(tag)
         lenient = Answer(strict=False)  # a fault that is not quite by the schema is still worth telling
         if element is not None:
             typed[local_name(tag)] = readers.element(element)(child, lenient)

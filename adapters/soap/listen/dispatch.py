@@ -42,23 +42,26 @@ def turned(operation: Operation) -> Operation:
 class Dispatch:
     """The operations that a route offers. SOAP 1.1 and 1.2 side by side, as far as the WSDL has ports for them."""
 
-    def __init__(self, shared: Shared, config: SoapConfig) -> None:
+    def __init__(self, shared: Shared, config: SoapConfig, warm: int) -> None:
         assert config.listen is not None, "the configuration has been checked"
         self._shared = shared
-        self._config = config
-        self._operations: dict[tuple[Version, str], list[Operation]] = {}
-        self._codecs: dict[tuple[Version, str], OperationCodec] = {}
+        self._offered: dict[tuple[Version, str], list[tuple[Operation, OperationCodec]]] = {}
         self.versions: set[Version] = set()
         for port in shared.wsdl.ports:
             if config.service not in (None, port.service) or config.port not in (None, port.name):
                 continue
             self.versions.add(port.version)
             for operation in port.operations.values():
-                if operation.name in config.listen.operations:
-                    for tag in self._tags(operation):
-                        offered = self._operations.setdefault((port.version, tag), [])
-                        if all(other.name != operation.name for other in offered):
-                            offered.append(operation)
+                if operation.name not in config.listen.operations:
+                    continue
+                numbers, unknown = config.numbers, config.unknown
+                codec = OperationCodec(
+                    shared.wsdl, turned(operation), shared, numbers=numbers, unknown=unknown, warm=warm
+                )
+                for tag in self._tags(operation):
+                    offered = self._offered.setdefault((port.version, tag), [])
+                    if all(other.name != operation.name for other, _ in offered):
+                        offered.append((operation, codec))
 
     def _tags(self, operation: Operation) -> list[str]:
         """What the first element in the Body may be; "" where the Body is empty."""
@@ -74,8 +77,7 @@ class Dispatch:
         if version is None or version not in self.versions:
             spoken = " and ".join(sorted(self.versions))
             raise RequestRefused(400, "soap.version-mismatch", f"This service speaks SOAP {spoken}.")
-        operation = self._operation(version, root.find(f"{{{namespace}}}Body"), action)
-        codec = self._codec(version, operation)
+        operation, codec = self._found(version, root.find(f"{{{namespace}}}Body"), action)
         try:
             content = codec.decode(root, answer)
             headers = codec.decode_headers(root, answer)
@@ -89,25 +91,14 @@ class Dispatch:
             raise RequestRefused(400, "soap.bad-envelope", "The envelope holds a fault; a request is expected.")
         return Called(operation, codec, content.value, headers)
 
-    def _operation(self, version: Version, body: etree._Element | None, action: str) -> Operation:
+    def _found(self, version: Version, body: etree._Element | None, action: str) -> tuple[Operation, OperationCodec]:
         if body is None:
             raise RequestRefused(400, "soap.bad-envelope", "The envelope has no Body.")
-        offered = self._operations.get((version, str(body[0].tag) if len(body) else ""), [])
+        offered = self._offered.get((version, str(body[0].tag) if len(body) else ""), [])
         if len(offered) > 1:  # one message, several operations: the action tells them apart
-            offered = [one for one in offered if one.action == action] or offered
+            offered = [one for one in offered if one[0].action == action] or offered
         if not offered:
             raise RequestRefused(
                 400, "soap.unknown-operation", "The Body holds no message of an operation that is offered here."
             )
         return offered[0]
-
-    def _codec(self, version: Version, operation: Operation) -> OperationCodec:
-        """Made when first called for: a large WSDL has hundreds of operations."""
-        made = self._codecs.get((version, operation.name))
-        if made is None:
-            shared, config = self._shared, self._config
-            made = OperationCodec(
-                shared.wsdl, turned(operation), shared, numbers=config.numbers, unknown=config.unknown
-            )
-            self._codecs[version, operation.name] = made
-        return made

@@ -12,7 +12,7 @@ import orjson
 
 from adapters.soap.attachments import JSON, as_attached, json_message, lookup, soap_message
 from adapters.soap.codec.answers import Answer
-from adapters.soap.codec.envelope import HEADERS, Shared, body_elements
+from adapters.soap.codec.envelope import HEADERS, WARM_TYPES, Shared, body_elements
 from adapters.soap.codec.errors import Misfit
 from adapters.soap.codec.media_types import media_type, parameters
 from adapters.soap.codec.multipart import Part, root_and_rest, split_parts
@@ -55,10 +55,18 @@ class SoapFront(CallAdapter):
 
     presents = True
 
-    def __init__(self, config: SoapConfig, listen: Listen, shared: Shared, read: Callable[[str], bytes]) -> None:
+    def __init__(
+        self,
+        config: SoapConfig,
+        listen: Listen,
+        shared: Shared,
+        read: Callable[[str], bytes],
+        *,
+        warm: int = WARM_TYPES,
+    ) -> None:
         self._config = config
         self._shared = shared
-        self._dispatch = Dispatch(shared, config)
+        self._dispatch = Dispatch(shared, config, warm)
         self._documents = ServedDocuments(shared.wsdl.documents.files, read)
         self._address = listen.address
         self._outgoing = {name: outgoing_of(config, listen, shared, name) for name in listen.operations}

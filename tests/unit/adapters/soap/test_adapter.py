@@ -354,6 +354,12 @@ def test_detail_that_the_wsdl_declares_is_shown_and_the_rest_only_when_passed() 
     assert passed == {"code": "Client", "reason": "secret reason", "detail": {**shown, "stack": "at Main.java:7"}}
 
 
+def test_declared_detail_without_its_namespace_is_still_what_is_declared() -> None:
+    detail = "<detail><OutOfStock><sku>ABC-12</sku><left>3</left></OutOfStock></detail>"
+    shown = problem_of(answered(built(**orders()), fault11("Client", detail=detail), 500))["fault"]
+    assert shown == {"code": "Client", "detail": {"OutOfStock": {"sku": "ABC-12", "left": 3}}}
+
+
 # --- configuration ---------------------------------------------------------------------------------------------
 
 
