@@ -66,12 +66,13 @@ def plain(namespace: str, key: str) -> str:
 def tagged(namespace: str, key: str) -> str:
     """A full key that says in braces, for Redis Cluster, what it must lie together with: its policy and its owner.
 
-    `{POLICY|OWNER}REST-OF-NAMESPACE`, and `|REST-OF-KEY` where there is one. Namespaces hold no brace and no `|`, and an owner no `|`, so no two
-    keys are ever called the same. An owner may hold a brace: its keys still share one tag, a shorter one.
+    `{POLICY|OWNER}`, then `:REST-OF-NAMESPACE` and `|REST-OF-KEY` where there are such. Namespaces hold no brace and no
+    `|`, and an owner no `|`, so no two keys are ever called the same. An owner may hold a brace: its keys still share
+    one tag, a shorter one.
     """
-    policy, _, below = namespace.partition(_BETWEEN_PARTS)
+    policy, colon, below = namespace.partition(_BETWEEN_PARTS)
     owner, bar, rest = key.partition(_BEFORE_KEY)
-    return f"{{{policy}|{owner}}}{below}{bar}{rest}"
+    return f"{{{policy}|{owner}}}{colon}{below}{bar}{rest}"
 
 
 def _joined(parts: tuple[str, ...]) -> str:

@@ -74,7 +74,7 @@ class _Rows:
             changed = self._changes[key]
             return None if changed is None or changed[1] <= self._now else changed[0]
         row = self._connection.execute(
-            "select value, expires from entries where key = ? and expires > ?", (key, self._now)
+            "select value, expires from entries where key = ? and expires > ?", (_bound(key), self._now)
         ).fetchone()
         if row is None:
             return None
@@ -90,11 +90,20 @@ class _Rows:
     def write(self) -> None:
         for key, change in self._changes.items():
             if change is None:
-                self._connection.execute("delete from entries where key = ?", (key,))
+                self._connection.execute("delete from entries where key = ?", (_bound(key),))
             elif self._ends.get(key) == change[1]:  # its place among the ends stays
-                self._connection.execute("update entries set value = ? where key = ?", (change[0], key))
+                self._connection.execute("update entries set value = ? where key = ?", (change[0], _bound(key)))
             else:
-                self._connection.execute("insert or replace into entries values (?, ?, ?)", (key, *change))
+                self._connection.execute("insert or replace into entries values (?, ?, ?)", (_bound(key), *change))
+
+
+def _bound(key: str) -> str | bytes:
+    """A key as SQLite takes it. A caller's name may hold half a surrogate pair, by JSON's \\u escapes: no text, so octets."""
+    if not key.isascii():
+        octets = key.encode("utf-8", "surrogatepass")
+        if octets.decode("utf-8", "replace") != key:
+            return octets
+    return key
 
 
 class SqliteStore:
@@ -191,7 +200,7 @@ class SqliteStore:
                     if connection is None:
                         connection = self._open()
                     self._transact(connection, jobs)
-                except (sqlite3.Error, OSError) as problem:
+                except Exception as problem:  # a bug, too, must not end the thread: everybody would wait for ever
                     for job in jobs:
                         # rolled back, unless it was the commit that failed
                         job.error = StoreError(f"{self.path}: {problem}", asked=self._committing)

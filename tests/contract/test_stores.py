@@ -161,6 +161,30 @@ def test_namespaces_do_not_see_each_other(store_and_clock):
     play(scenario, store_and_clock)
 
 
+def test_an_operation_may_name_keys_of_several_namespaces(store_and_clock):
+    async def scenario(store, clock):
+        one, other = store.within("a"), store.within("b", "c")
+        keys = [one.full_key("owner"), other.full_key("owner|more")]
+        assert store.together(keys)
+        assert await store.run_across(Add(keys[0], 1)) == 1
+        assert await one.run(Add("owner", 1)) == 2
+        assert await other.run(Add("owner|more", 5)) == 5
+        assert await store.run_across(Add(keys[1], 1)) == 6
+
+    play(scenario, store_and_clock)
+
+
+@pytest.mark.parametrize("key", ["", "|", "a|", "}", "{}", "\ud800", "Zürich", "x" * 300])
+def test_any_text_is_a_key_and_each_another(store_and_clock, key):
+    async def scenario(store, clock):
+        await store.put(key, b"v", 60)
+        assert await store.get(key) == b"v"
+        assert await store.get(key + "|") is None
+        assert await store.run(Add(key + "#", 1)) == 1
+
+    play(scenario, store_and_clock)
+
+
 def test_a_remote_store_that_is_down_says_so():
     async def scenario():
         remote = RemoteStore(FakeClock())

@@ -31,7 +31,11 @@ class Script:
     digest: bytes
 
     def pack(self, keys: Sequence[str], arguments: Sequence[Word]) -> bytes:
-        return pack(("EVALSHA", self.digest, len(keys), *keys, *arguments))
+        try:
+            return pack(("EVALSHA", self.digest, len(keys), *keys, *arguments))
+        except UnicodeEncodeError:  # a caller's name may hold half a surrogate pair, by JSON's \\u escapes
+            encoded = [key.encode("utf-8", "surrogatepass") for key in keys]
+            return pack(("EVALSHA", self.digest, len(keys), *encoded, *arguments))
 
     def in_full(self, packed: bytes) -> bytes:
         """The same call with the script itself, for a server that does not know it; afterwards it does."""

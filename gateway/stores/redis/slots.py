@@ -15,7 +15,7 @@ def slot_of(key: str) -> int:
         end = key.find("}", start + 1)
         if end > start + 1:
             key = key[start + 1 : end]
-    return crc_hqx(key.encode(), 0) & (SLOTS - 1)
+    return crc_hqx(key.encode("utf-8", "surrogatepass"), 0) & (SLOTS - 1)
 
 
 def key_in(slots: range, name: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from gateway.api.errors import StoreError
+from gateway.stores.keys import scoped
 from gateway.stores.open import lasting_url, open_store, state_folder
 from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
@@ -168,3 +169,33 @@ def test_urls(tmp_path, clock, monkeypatch):
     assert lasting_url(None, "/x y") == "sqlite:///x%20y/lasting.db"
     assert lasting_url("sqlite?sync=normal", "/x") == "sqlite:///x/lasting.db?sync=normal"
     assert lasting_url("memory", "/x") == "memory"
+
+
+def test_a_value_that_cannot_be_kept_ends_no_thread(tmp_path):
+    class Keep:
+        name, lua = "keep", ""
+
+        def __init__(self, value):
+            self.value = value
+
+        def keys(self):
+            return ("k",)
+
+        def arguments(self):
+            return ()
+
+        def apply(self, table, now):
+            table.set("k", self.value, now + 60)
+
+        def parse(self, reply):
+            return reply
+
+    async def scenario():
+        store = scoped(SqliteStore(tmp_path / "s.db", FakeClock().time, "normal"), "p")
+        with pytest.raises(StoreError):
+            await store.run(Keep(2**70))  # more than SQLite's integers hold
+        await store.run(Keep(1))
+        assert await store.get("k") == 1
+        await store.backend.close()
+
+    asyncio.run(scenario())

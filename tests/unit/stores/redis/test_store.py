@@ -18,8 +18,8 @@ def test_arguments_arrive_with_all_their_digits_and_keys_within_the_prefix(redis
         async with opened(f"{redis_server.url}?{PATIENT}&prefix=mine:") as backend:
             store = scoped(backend, "policy").within("route", "a b")
             told = await store.run(Ask("return {KEYS[1], ARGV[1], ARGV[2], ARGV[3]}", (0.1 + 0.2, b"\xff", 7)))
-            assert told == [b"mine:{policy|k}route:a%20b", b"0.30000000000000004", b"\xff", b"7"]
-            assert store.full_key("k") == "mine:{policy|k}route:a%20b"
+            assert told == [b"mine:{policy|k}:route:a%20b", b"0.30000000000000004", b"\xff", b"7"]
+            assert store.full_key("k") == "mine:{policy|k}:route:a%20b"
             assert await store.run_across(Ask("return KEYS[1]")) == b"k"
             seconds, micros = redis_server.ask("TIME")
             now = float(await store.run(Ask("return string.format('%.6f', now)")))
