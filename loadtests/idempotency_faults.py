@@ -134,13 +134,14 @@ async def full_redis(scene: Scene) -> None:
 
 
 class Relay:
-    """Between gateways and Redis; cuts a connection after the server has answered, before the answer is passed on."""
+    """In front of a Redis; cuts a connection after the server has answered, before that is passed on, or swallows all it says."""
 
     def __init__(self) -> None:
         self.port = 0
         self.to = 0
         self.cut_after_next = False
         self.cuts = 0
+        self.silent = False
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -167,7 +168,8 @@ class Relay:
                     self.cut_after_next = False
                     self.cuts += 1
                     break
-                writer.write(data)
+                if not self.silent:
+                    writer.write(data)
             writer.transport.abort()
             far_writer.close()
 
@@ -240,21 +242,21 @@ async def _played(
 
 
 async def _failed_over(folder: Path, acks: int) -> Seen:
-    """The master is killed for good, and a replica that was a second behind takes its place."""
+    """The master loses touch with its replica, is killed for good a second later, and the replica takes its place."""
     master, replica = _redis(folder / "master"), _redis(folder / "replica")
-    replica.ask("REPLICAOF", "127.0.0.1", str(master.port))
-    while replica.ask("WAIT", "0", "0") == "" or "1" not in master.ask("WAIT", "1", "100"):
-        await asyncio.sleep(0.05)
-    relay = RELAY
+    relay, between = Relay(), Relay()
     await relay.open(master.port)
+    await between.open(master.port)
+    replica.ask("REPLICAOF", "127.0.0.1", str(between.port))
+    while "master_link_status:up" not in await asyncio.to_thread(replica.ask, "INFO", "replication"):
+        await asyncio.sleep(0.1)
     replica_of_replica = _redis(folder / "second")  # the new master needs somebody who acknowledges, too
     replica_of_replica.ask("REPLICAOF", "127.0.0.1", str(replica.port))
 
     async def fail_over(scene: Scene) -> None:
-        replica.signal(signal.SIGSTOP)
+        between.silent = True
         await asyncio.sleep(1)
         master.kill()
-        replica.signal(signal.SIGCONT)
         await asyncio.sleep(0.3)
         replica.ask("REPLICAOF", "NO", "ONE")
         relay.to = replica.port
@@ -267,6 +269,7 @@ async def _failed_over(folder: Path, acks: int) -> Seen:
         return seen
     finally:
         await relay.close()
+        await between.close()
         for each in (master, replica, replica_of_replica):
             each.kill()
 

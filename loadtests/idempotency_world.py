@@ -96,16 +96,16 @@ class Redis:
         place = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--logfile", "redis.log")
         command = [program, *place, "--save", "", "--maxmemory-policy", "noeviction", *self.options]
         self.process = subprocess.Popen(command)
-        while self.ask("PING") != "PONG":
+        while "PONG" not in self.ask("PING"):
             time.sleep(0.02)
 
     def ask(self, *words: str) -> str:
-        """The answer's first line, "" when there is none."""
+        """The answer, "" when there is none."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
                 parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
                 connection.sendall(f"*{len(parts)}\r\n{''.join(parts)}".encode())
-                return connection.recv(65536).decode("latin-1").partition("\r\n")[0].lstrip("+$:-")
+                return connection.recv(65536).decode("latin-1")
         except OSError:
             return ""
 

@@ -96,6 +96,13 @@ def test_a_post_that_left_is_repeated_only_with_a_key_that_the_upstream_honours(
         assert stage.tries == tries
 
 
+@pytest.mark.parametrize(("honours", "tries"), [(True, 2), (False, 1)])
+def test_a_key_counts_in_whichever_field_the_route_has_it(honours, tries):
+    exchange = make_exchange("POST", headers=[("X-Key", "k1")])
+    exchange.keyed = True
+    assert Stage(honours=honours).run(RESET, status(200), exchange=exchange)[1] == tries
+
+
 @pytest.mark.parametrize(("safe", "tries"), [(False, 1), (True, 2)])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("failure", [RESET, status(502), BadReply("no XML")], ids=repr)
