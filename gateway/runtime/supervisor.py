@@ -22,6 +22,7 @@ from gateway.runtime.ops_backend import OpsBackend, Status
 from gateway.runtime.plane import App
 from gateway.runtime.reload import Abandoned, CannotApplyError, Compile, Outcome, Rejected, Reloader
 from gateway.runtime.servers import CannotServeError, DataServer, choose, identity, make_server
+from gateway.runtime.shares import warning as shares_warning
 from gateway.runtime.watch import changes
 from gateway.runtime.worker_process import WorkerOptions
 from gateway.stores.open import state_folder
@@ -52,6 +53,7 @@ class Supervisor:
         self._fleet = Fleet(options)
         self._reloader = Reloader(compile_, self._apply)
         self._identity = b""
+        self._shares: str | None = None  # what was warned of
         self._started_at = time.time()
         self._ending: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
         self._ops: tuple[DataServer, Listener] | None = None
@@ -166,6 +168,9 @@ class Supervisor:
             raise CannotApplyError(str(exc)) from exc
         self._bindings.keep_only(listens)
         self._identity, self._listeners = known, listeners
+        shares, self._shares = self._shares, shares_warning(new, self._options.workers)
+        if self._shares is not None and self._shares != shares:
+            log.warning(self._shares)
 
     async def _start_ops(self, app: App) -> None:
         ops = self.plan().settings.ops

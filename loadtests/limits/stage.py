@@ -19,6 +19,9 @@ from types import TracebackType
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from machine import commit, machine
+from processes import cpu_and_rss
+
+__all__ = ["Gateway", "Redis", "Told", "call_at_pace", "cpu_and_rss", "key_of", "record"]
 
 RESULTS = Path(__file__).parents[1] / "results"
 
