@@ -73,6 +73,7 @@ class Blocks(SharedPot):
     """Spends from blocks. Several quotas of a slot are spent at once when there is a block of each in hand."""
 
     exact = False
+    waits = False
 
     def __init__(self, store: Store, fallback: Fallback, clock: Clock) -> None:
         super().__init__(store, fallback)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.api.exchange import Exchange
-from gateway.api.limits.fields import announce
+from gateway.api.limits.fields import POLICY_FIELD, RATELIMIT, announce
 from gateway.api.limits.limit import Charge, Limit
 from gateway.api.limits.operations import Amount, Taken
 from gateway.api.limits.pots import Pot
@@ -88,8 +88,12 @@ class LimitsGate(Counting, AskingGate):
         self._pots = [
             (pot, [limit for limit in limits if limit.pot is pot]) for pot in sorted(pots, key=lambda one: one.asks)
         ]
+        self._waits = any(pot.waits for pot in pots)
+        self._one = limits[0] if len(limits) == 1 else None
 
     def check(self, exchange: Exchange) -> Response | None:
+        if self._waits:
+            return PENDING
         parts = self._parts(exchange)
         for number, part in enumerate(parts):
             part.taken = part.pot.take_nowait(part.amounts)
@@ -102,6 +106,8 @@ class LimitsGate(Counting, AskingGate):
         return None
 
     async def wait(self, exchange: Exchange) -> Response | None:
+        if self._one is not None:
+            return await self._wait_for(self._one, exchange)
         parts = self._parts(exchange)
         for number, part in enumerate(parts):
             try:
@@ -112,6 +118,26 @@ class LimitsGate(Counting, AskingGate):
             if not part.taken.all:
                 return self._refuse(exchange, parts, number)
         self._pass(exchange, parts)
+        return None
+
+    async def _wait_for(self, limit: Limit, exchange: Exchange) -> Response | None:
+        """`wait` with one limit, the usual case, written out: about 3 µs less."""
+        charge = limit.charge(exchange)
+        if charge is None:
+            limit.allowed.value += 1
+            return None
+        pot, amounts = limit.pot, (charge.amount,)
+        taken = pot.take_nowait(amounts) or await pot.take(amounts)
+        if not taken.all:
+            part = _Part(pot, ((limit, charge),))
+            part.taken = taken
+            return self._refuse(exchange, (part,), 0)
+        limit.allowed.value += 1
+        standing = taken.standing[0]
+        if limit.after is not None:
+            limit.after(exchange, charge, standing)
+        if not self._silent:
+            exchange.response_headers += ((POLICY_FIELD, charge.policy_item), (RATELIMIT, charge.item(standing)))
         return None
 
     def _parts(self, exchange: Exchange) -> list[_Part]:

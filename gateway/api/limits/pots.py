@@ -16,7 +16,8 @@ from gateway.api.ports import LocalStore, Store
 class Pot(ABC):
     """Amounts that are taken together, or not at all."""
 
-    asks = False  # take() usually has to wait
+    asks = False  # its amounts are in a store that several processes share
+    waits = False  # take_nowait() can hardly ever tell
     exact = True  # standings are those of all processes, at that moment
 
     @abstractmethod
@@ -90,6 +91,7 @@ class SharedPot(Pot):
     """Amounts in a store that must be asked. While it is away this process goes by its share (fallback.py)."""
 
     asks = True
+    waits = True
 
     def __init__(self, store: Store, fallback: Fallback) -> None:
         self._store = store

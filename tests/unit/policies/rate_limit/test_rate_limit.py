@@ -310,7 +310,7 @@ def test_a_refusal_in_memory_asks_no_store():
     )
     assert ask(built, make_exchange()) is None
     asked = remote.operations
-    assert built.check(make_exchange()).status == 429
+    assert ask(built, make_exchange()).status == 429
     assert remote.operations == asked
 
 
