@@ -20,6 +20,10 @@ from gateway.routing import Match, Miss, build_table, of_route
 from gateway.runtime.consumers import ConsumerTable
 from gateway.runtime.fetch import HttpFetch
 from gateway.runtime.resources import SystemClock
+from policies.api_key.config import ApiKeyBlock
+from policies.api_key.explain import explain_key
+from policies.oauth2.config import OAuth2Block
+from policies.oauth2.core import Demands
 from policies.oauth2.explain import explain_token
 
 
@@ -41,7 +45,9 @@ def command(app: typer.Typer) -> None:
         ] = None,
         token_file: Annotated[
             Path | None,
-            typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Asks the issuers about this token."),
+            typer.Option(
+                metavar="FILE", exists=True, dir_okay=False, help="Says who accepts the token or API key in this file."
+            ),
         ] = None,
         config: ConfigOption = DEFAULT_CONFIG,
     ) -> None:
@@ -94,12 +100,19 @@ def _headers(written: list[str]) -> Headers:
 
 
 async def _about_token(plan: Plan, route: RoutePlan, token: bytes) -> str:
-    names = [name for each in route.policies if each.policy == "oauth2" for name in getattr(each.config, "issuer", ())]
-    issuers = {name: plan.issuers[name] for name in names}
-    if not issuers:
-        return "this route asks for no token"
-    fetch = HttpFetch()
-    try:
-        return await explain_token(issuers, ConsumerTable.of(plan.consumers), token, fetch=fetch, clock=SystemClock())
-    finally:
-        await fetch.close()
+    consumers, clock, lines = ConsumerTable.of(plan.consumers), SystemClock(), []
+    configs = [each.config for each in route.policies]
+    if any(isinstance(config, ApiKeyBlock) for config in configs):
+        lines.append(explain_key(consumers, token, clock.time()))
+    for config in configs:
+        if isinstance(config, OAuth2Block):
+            issuers = {name: plan.issuers[name] for name in config.issuer}
+            fetch = HttpFetch()
+            try:
+                said = await explain_token(
+                    issuers, consumers, token, fetch=fetch, clock=clock, demands=Demands.of(config)
+                )
+            finally:
+                await fetch.close()
+            lines.append(said)
+    return "\n".join(lines) or "this route asks for no token and no key"

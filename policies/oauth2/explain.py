@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from gateway.api.consumers import Consumers
 from gateway.api.ports import Clock, Fetch, Tally
 from gateway.api.settings.issuer import IssuerConfig
-from policies.oauth2.core import Claims
+from policies.oauth2.core import NOTHING, Claims, Demands, roles_of
 from policies.oauth2.discovery import KeySource
 from policies.oauth2.introspection import Counts, Introspector
 from policies.oauth2.issuer import TrustedIssuer
@@ -21,27 +21,36 @@ from policies.oauth2.token import Token, is_opaque, read_token
 
 
 async def explain_token(
-    issuers: Mapping[str, IssuerConfig], consumers: Consumers, raw: bytes, *, fetch: Fetch, clock: Clock
+    issuers: Mapping[str, IssuerConfig],
+    consumers: Consumers,
+    raw: bytes,
+    *,
+    fetch: Fetch,
+    clock: Clock,
+    demands: Demands = NOTHING,
 ) -> str:
     """One line an issuer: `NAME accepts it ...` or `NAME refuses it: why`. Fetches each issuer's keys that it needs.
 
-    `raw` is the token, with or without `Bearer ` and surrounding blanks.
+    A token that is accepted may still lack what the route `demands`, which is said. `raw` is the token, with or without `Bearer ` and surrounding blanks.
     """
     written = raw.strip().removeprefix(b"Bearer ").removeprefix(b"DPoP ").strip()
     if is_opaque(written) and any(config.introspection for config in issuers.values()):
         asked = [
-            await _answer(name, config, consumers, written.decode("ascii"), fetch, clock)
+            await _answer(name, config, consumers, written.decode("ascii"), fetch, clock, demands)
             for name, config in issuers.items()
         ]
         return "\n".join(asked)
     token = read_token(written)
     if isinstance(token, Reason):
         return f"no issuer accepts it: {token.sentence} ({token.code})"
-    return "\n".join([await _verdict(name, config, consumers, token, fetch, clock) for name, config in issuers.items()])
+    verdicts = [
+        await _verdict(name, config, consumers, token, fetch, clock, demands) for name, config in issuers.items()
+    ]
+    return "\n".join(verdicts)
 
 
 async def _verdict(
-    name: str, config: IssuerConfig, consumers: Consumers, token: Token, fetch: Fetch, clock: Clock
+    name: str, config: IssuerConfig, consumers: Consumers, token: Token, fetch: Fetch, clock: Clock, demands: Demands
 ) -> str:
     keyring = Keyring(name, KeySource(config.issuer, config.jwks, fetch), clock, config.stale)
     issuer = TrustedIssuer(name, config, keyring, Remembered())
@@ -54,10 +63,12 @@ async def _verdict(
     verdict = issuer.verify(token, now)
     if isinstance(verdict, Reason):
         return f"{name} refuses it: {verdict.sentence} ({verdict.code})"
-    return _who(issuer, issuer.remember(b"", token, verdict, now), consumers, now)
+    return _who(issuer, issuer.remember(b"", token, verdict, now), consumers, now, demands)
 
 
-async def _answer(name: str, config: IssuerConfig, consumers: Consumers, token: str, fetch: Fetch, clock: Clock) -> str:
+async def _answer(
+    name: str, config: IssuerConfig, consumers: Consumers, token: str, fetch: Fetch, clock: Clock, demands: Demands
+) -> str:
     if config.introspection is None:
         return f"{name} is not asked: it is an opaque token, and the issuer has no `introspection`"
     counts = Counts(Tally(), Tally(), Tally(), Tally())
@@ -69,10 +80,10 @@ async def _answer(name: str, config: IssuerConfig, consumers: Consumers, token: 
         return f"{name} cannot tell: its introspection endpoint gives no answer"
     if isinstance(verdict, Reason):
         return f"{name} refuses it: {verdict.sentence} ({verdict.code})"
-    return _who(issuer, verdict, consumers, clock.time())
+    return _who(issuer, verdict, consumers, clock.time(), demands)
 
 
-def _who(issuer: TrustedIssuer, entry: Entry, consumers: Consumers, now: float) -> str:
+def _who(issuer: TrustedIssuer, entry: Entry, consumers: Consumers, now: float, demands: Demands) -> str:
     name, principal = issuer.name, issuer.principal(entry, consumers)
     if principal is None:
         return f"{name} refuses it: it is good, but no consumer has client {issuer.client_of(entry.claims)!r} (consumer.unknown)"
@@ -80,7 +91,14 @@ def _who(issuer: TrustedIssuer, entry: Entry, consumers: Consumers, now: float) 
         f"consumer {principal.name}" if principal.consumer else f"client {principal.client_id!r}, which is no consumer"
     )
     scopes = " ".join(sorted(principal.scopes)) or "none"
-    return f"{name} accepts it as {who}; scopes: {scopes}; {_end(principal.expires, now)}{_binding(entry.claims)}"
+    held = roles_of(principal.claims) | (principal.consumer.roles if principal.consumer else frozenset())
+    lack = demands.lack(principal.claims, principal.scopes, held)
+    but = (
+        ""
+        if lack is None
+        else f"; the route refuses it with 403: it lacks a {lack.name.lower()} that is demanded there"
+    )
+    return f"{name} accepts it as {who}; scopes: {scopes}; {_end(principal.expires, now)}{_binding(entry.claims)}{but}"
 
 
 def _end(expires: float | None, now: float) -> str:

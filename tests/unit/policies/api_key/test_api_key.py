@@ -16,6 +16,7 @@ from gateway.runtime.consumers import ConsumerTable
 from gateway.testing.exchange import FakeScope, FakeSnapshot, make_exchange
 from gateway.testing.tokens import identify_now
 from policies.api_key import POLICY
+from policies.api_key.explain import explain_key
 
 OLD, NEW = "sgk_old_" + "a" * 43, "sgk_new_" + "b" * 43
 
@@ -136,3 +137,15 @@ def test_a_consumer_that_changed_is_seen_at_once() -> None:
     assert (first.tier, second.tier) == ("free", "premium")
     desk.table = ConsumerTable.of({})
     assert refused(desk.ask(OLD)) == (401, "api_key.invalid")
+
+
+def test_an_operator_is_told_whose_key_it_is() -> None:
+    desk = Desk()
+    now = desk.scope.clock.time()
+    told = [explain_key(desk.table, key.encode() + b"\n", at) for key, at in ((NEW, now), (OLD, now), (OLD, now + 61))]
+    assert told == [
+        "api_key accepts it as key new of consumer acme",
+        "api_key accepts it as key old of consumer acme",
+        "api_key refuses it: it has expired (api_key.expired)",
+    ]
+    assert explain_key(desk.table, b"nobody's", now) == "api_key refuses it: no consumer has this key (api_key.unknown)"

@@ -8,6 +8,8 @@ from gateway.api.consumers import Consumer
 from gateway.compile.plan import ConsumerPlan
 from gateway.runtime.consumers import ConsumerTable
 from gateway.testing.tokens import TokenDesk
+from policies.oauth2 import POLICY
+from policies.oauth2.core import Demands
 from policies.oauth2.explain import explain_token
 
 ACME = ConsumerTable.of({"acme": ConsumerPlan(Consumer("acme"), (("partners", "acme-prod"),), (), ())})
@@ -51,3 +53,18 @@ def test_an_issuer_that_cannot_be_asked() -> None:
     assert "partners cannot tell: its keys cannot be had: https://idp.example" in explain(
         desk, desk.issuer.token("acme-prod")
     )
+
+
+def test_what_the_route_demands_beyond_a_good_token() -> None:
+    desk = TokenDesk()
+    asked = (
+        ("orders:read", ""),
+        ("orders:cancel", "; the route refuses it with 403: it lacks a scope that is demanded there"),
+    )
+    for scope, said in asked:
+        demands = Demands.of(POLICY.config(issuer="partners", scopes=[scope]))
+        token = desk.issuer.token("acme-prod").encode()
+        line = asyncio.run(
+            explain_token({"partners": desk.config}, ACME, token, fetch=desk.fetch, clock=desk.clock, demands=demands)
+        )
+        assert line.endswith("expires in 300 s" + said)
