@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from gateway.api.callers import key_of as caller_key
-from gateway.api.callers import value_of
 from gateway.api.errors import Cause, StoreError, UpstreamError
 from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Body, Headers, Response
 from gateway.api.pause import pause
-from gateway.api.policy import Built, Layer
+from gateway.api.policy import Built
 from gateway.api.ports import Scope
 from policies.idempotency import answers
-from policies.idempotency.config import IdempotencyConfig, statuses
-from policies.idempotency.core import Record, State, Verdict, verdict_of
+from policies.idempotency.config import IdempotencyConfig
+from policies.idempotency.core import Record, State, Verdict
 from policies.idempotency.kept import Answer, UnreadableError
-from policies.idempotency.lasting import Afterwards, Leases
-from policies.idempotency.operations import Claim
-from policies.idempotency.owner import DECISIONS, Ledger, NotSentError, Owner
-from policies.idempotency.request import BadKey, fingerprint, key_of, record_key
+from policies.idempotency.keyed import UNDER_WAY, KeyedLayer
+from policies.idempotency.owner import NotSentError, Owner
+from policies.idempotency.request import BadKey, key_of
+from policies.idempotency.shadow import ShadowLayer
 
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 0.5  # between two looks at a call that another one waits for
-
-UNDER_WAY = (State.CLAIMED, State.SENDING)
 
 
 def build(config: IdempotencyConfig, scope: Scope) -> Built | Sequence[Built]:
@@ -35,65 +29,7 @@ def build(config: IdempotencyConfig, scope: Scope) -> Built | Sequence[Built]:
     return ShadowLayer(config, scope) if scope.shadow else IdempotencyLayer(config, scope)
 
 
-class _Base(Layer):
-    """What is decided when the configuration is compiled."""
-
-    def __init__(self, config: IdempotencyConfig, scope: Scope) -> None:
-        namespace = config.namespace or scope.route
-        store = scope.lasting_store(config.store)
-        now = scope.clock.monotonic
-        leases_of = ("leases", config.store, config.lease)
-        self._ledger = Ledger(
-            store.within("shadow", namespace) if scope.shadow else store.within(namespace),
-            scope.clock,
-            config.keyring(),
-            config.lease,
-            config.ttl,
-            scope.state(leases_of, lambda: Leases(now, config.lease)),
-            scope.state(("afterwards", config.store), lambda: Afterwards(now)),
-            {decision: scope.tally(decision) for decision in DECISIONS},
-            config.on_store_error == "allow",
-        )
-        self._now = now
-        self._count = self._ledger.count
-        self._methods = frozenset(config.methods)
-        self._required = config.required
-        self._header = config.header
-        self._field = config.header.lower().encode("ascii")
-        self._selector = config.selector
-        self._max_response = config.max_response
-        self._waits = config.in_flight == "wait"
-        self._retries = config.on_unknown == "retry"
-        self._final, self._released = statuses(config.final), statuses(config.release)
-        self._authenticates = scope.calls is not None and scope.calls.auth is not None
-        self._principal = _principal_of(config.scope)
-        self._ready = scope.ready
-        # tokens are told apart, not kept secret: drawing each anew takes 1 µs
-        self._process, self._numbers = secrets.token_hex(8), itertools.count()
-
-    def _fingerprint(self, selector: str, exchange: Exchange, body: bytes) -> str | None:
-        """None: the record was made under a key that is gone, and cannot be compared."""
-        return fingerprint(selector, exchange.request, body, self._ledger.keyring.secrets)
-
-    def _claim(self, exchange: Exchange, key: str, digest: str | None, selector: str, *, at_once: bool) -> Claim:
-        assert digest is not None, "claimed is what can be compared: by the keys that are there"
-        ledger = self._ledger
-        return Claim(
-            record_key(self._principal(exchange), key),
-            f"{self._process}-{next(self._numbers):x}",
-            digest,
-            selector,
-            ledger.lease_s,
-            ledger.ttl_s,
-            at_once,
-            self._retries,
-        )
-
-    def _verdict(self, status: int) -> Verdict:
-        return verdict_of(status, self._final, self._released, authenticates=self._authenticates)
-
-
-class IdempotencyLayer(_Base):
+class IdempotencyLayer(KeyedLayer):
     def __init__(self, config: IdempotencyConfig, scope: Scope) -> None:
         super().__init__(config, scope)
         self._claiming = 0  # calls whose claims are on their way
@@ -234,70 +170,3 @@ class IdempotencyLayer(_Base):
         if len(body) > self._max_response:
             return Answer(response.status, (), b"", too_large=True)
         return Answer(response.status, fields, body)
-
-
-class ShadowLayer(_Base):
-    """Records and reports, never blocks and changes nothing. Answers' bodies are not kept."""
-
-    async def around(self, exchange: Exchange, proceed: Proceed) -> Response:
-        request = exchange.request
-        if request.method not in self._methods:
-            return await proceed(exchange)
-        try:
-            key = key_of(request.headers.get_all(self._field))
-        except BadKey:
-            return await self._pass(exchange, proceed, "key-malformed")
-        if key is None:
-            return await (self._pass(exchange, proceed, "key-missing") if self._required else proceed(exchange))
-        exchange.keyed = True
-        digest = self._fingerprint(self._selector, exchange, await exchange.read_body())
-        claim = self._claim(exchange, key, digest, self._selector, at_once=True)
-        owner = Owner(self._ledger, claim, self._now(), exchange)
-        try:
-            found = await self._ledger.store.run(claim)
-        except StoreError as problem:
-            if problem.asked:
-                owner.withdraw()
-            return await self._pass(exchange, proceed, "store-unavailable")
-        if found is not None:
-            return await self._pass(exchange, proceed, _report(found, claim))
-        self._count("claimed")
-        self._ledger.leases.hold(owner)
-        try:
-            response = await proceed(exchange)
-        except BaseException:
-            owner.leave()
-            raise
-        finally:
-            self._ledger.leases.let_go(owner)
-        match self._verdict(response.status) if exchange.sent else Verdict.RELEASED:
-            case Verdict.FINAL:
-                await owner.complete(Answer(response.status, (), b""))
-            case Verdict.RELEASED:
-                await owner.release()
-            case Verdict.UNKNOWN:
-                await owner.lose()
-        return response
-
-    async def _pass(self, exchange: Exchange, proceed: Proceed, reason: str) -> Response:
-        self._count(reason)
-        exchange.note(f"shadow:idempotency.{reason}")
-        return await proceed(exchange)
-
-
-def _report(found: Record, claim: Claim) -> str:
-    if found.selector == claim.selector and found.fingerprint != claim.fingerprint:
-        return "other-request"
-    if found.state in UNDER_WAY:
-        return "in-flight"
-    return "outcome-unknown" if found.state is State.UNKNOWN else "replayed"
-
-
-def _principal_of(scope: str) -> Callable[[Exchange], str]:
-    """Whose key it is. Nobody is authenticated on a public route: its callers share their keys, as a warning said."""
-    if scope == "consumer":
-        return lambda exchange: "route" if exchange.principal is None else exchange.principal.key
-    if scope == "route":
-        return lambda exchange: "route"
-    value, key = value_of(scope), caller_key(scope)
-    return lambda exchange: f"{scope}={key(value(exchange))}"
