@@ -330,11 +330,32 @@ def test_binary_parts_go_to_json_and_come_back_as_mtom() -> None:
     assert root_and_rest(split_parts(response.body, said), said)[1]["d"].content == octets  # type: ignore[arg-type]
 
 
-def test_rpc_literal_and_encoded_are_answered_in_kind() -> None:
+def test_rpc_literal_is_answered_in_kind() -> None:
     call = envelope('<r:Add xmlns:r="urn:example:rpc"><a>1</a><b>2</b></r:Add>')
     response, backend = asked(front("rpc_literal.wsdl", {"Add": {"path": "/add"}}), call, 200, {"a": 3, "b": "4.50"})
     assert backend.json == {"a": 1, "b": "2"}
     assert b"AddResponse" in response.body  # type: ignore[operator]
+
+
+def test_rpc_encoded_arrays_and_references_come_in_and_arrays_go_out() -> None:
+    inner = (
+        '<r:Draw xmlns:r="urn:example:rpc"><shape href="#s"/><labels href="#l"/></r:Draw>'
+        '<m id="l" xmlns:c="http://schemas.xmlsoap.org/soap/encoding/"><item>a</item><item href="#b"/></m>'
+        '<m id="s"><name>N</name><points><p href="#p"/><p><x>3</x><y>4</y></p></points></m>'
+        '<m id="p"><x>1</x><y>2</y></m><m id="b">b</m>'
+    )
+    content = {"shape": {"name": "N", "points": [{"x": 1, "y": 2}, {"x": 3, "y": 4}]}, "labels": ["a", "b"]}
+    response, backend = asked(front("rpc_encoded.wsdl", {"Draw": {"path": "/draw"}}), envelope(inner), 200, content)
+    assert backend.json == content
+    assert b'arrayType="xs:string[2]"' in response.body  # type: ignore[operator]
+
+
+def test_an_operation_without_content_goes_both_ways() -> None:
+    for file in ("rpc_literal.wsdl", "rpc_encoded.wsdl"):
+        call = envelope('<r:Ping xmlns:r="urn:example:rpc"/>')
+        response, backend = asked(front(file, {"Ping": {"path": "/ping"}}), call, 204)
+        assert backend.json == {}
+        assert b"PingResponse" in response.body  # type: ignore[operator]
 
 
 def test_two_operations_with_one_message_are_told_apart_by_their_action(tmp_path: Any) -> None:
