@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from gateway.upstream.sweep import Sweep
 T = TypeVar("T")
 
 PIECE: Final = 64 * 1024
+THREADS: Final = 4  # that work on one folder
 OCTETS: Final = (b"content-type", b"application/octet-stream")
 JSON: Final = (b"content-type", b"application/json")
 
@@ -44,6 +46,9 @@ class DropUpstream:
     def __init__(self, name: str, config: UpstreamConfig, sweep: Sweep, *, workers: int = 1) -> None:
         self.name = name
         self._time = sweep.loop.time
+        self._loop = sweep.loop
+        # Its own: a network's file system that hangs must not take the threads that other work leaves the loop for
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"drop {name}")
         self._requests = self._errors = 0
         self.apply(self.prepare(config, workers=workers))
 
@@ -58,7 +63,8 @@ class DropUpstream:
         self._poll_s = prepared.drop.poll
 
     def close(self) -> None:
-        """Nothing is held between calls."""
+        """Nothing is held between calls but threads."""
+        self._threads.shutdown(wait=False)
 
     def statistics(self) -> dict[str, dict[str, int]]:
         idle = dict.fromkeys(("open", "idle", "opening", "waiting", "waits", "ejections"), 0)
@@ -84,7 +90,7 @@ class DropUpstream:
             if names.answers is None:
                 raise RequestRefused(400, "drop.nothing-to-write", "The request holds nothing to be written.")
             taken = await self._take(names.answers, deadline, sent=False)
-            return Response(404, Headers()) if taken is None else _answer(taken)
+            return Response(404, Headers()) if taken is None else self._answer(taken)
         await self._write(names.written, body, deadline)
         if names.answers is None:
             return Response(202, Headers((JSON,)), orjson.dumps({"file": names.written}))
@@ -92,7 +98,7 @@ class DropUpstream:
         while True:
             taken = await self._take(names.answers, deadline, sent=True)
             if taken is not None:
-                return _answer(taken)
+                return self._answer(taken)
             left = deadline - self._time()
             if left <= 0:
                 raise self._error(Cause.TIMEOUT, "head", "no answer's file in time", sent=True)
@@ -100,6 +106,9 @@ class DropUpstream:
 
     async def open_websocket(self, request: UpstreamRequest, subprotocols: bytes | None, deadline: float) -> Response:
         raise RequestRefused(501, "websocket.file", "What answers here is a folder, and takes no WebSockets.")
+
+    def _answer(self, taken: Taken) -> Response:
+        return Response(200, Headers((OCTETS,)), TakenBody(taken, self._threads))
 
     async def _write(self, name: str, body: bytes | Body, deadline: float) -> None:
         part = Part(self._folder, name)
@@ -115,7 +124,7 @@ class DropUpstream:
             except FileExistsError as problem:
                 raise RequestRefused(409, "drop.exists", "A file of this name is there already.") from problem
         except BaseException:
-            asyncio.get_running_loop().run_in_executor(None, part.discard)  # a folder that hangs holds nobody up
+            self._threads.submit(part.discard)  # a folder that hangs holds nobody up
             raise
 
     async def _take(self, pattern: str, deadline: float, *, sent: bool) -> Taken | None:
@@ -134,7 +143,7 @@ class DropUpstream:
 
         `late` gets what nobody waits for any more.
         """
-        working = asyncio.get_running_loop().run_in_executor(None, work)
+        working = self._loop.run_in_executor(self._threads, work)
         try:
             async with asyncio.timeout_at(deadline):
                 return await asyncio.shield(working)
@@ -162,27 +171,25 @@ def _put_back(taking: asyncio.Future[Taken | None]) -> None:
         taken.put_back()
 
 
-def _answer(taken: Taken) -> Response:
-    return Response(200, Headers((OCTETS,)), TakenBody(taken))
-
-
 class TakenBody(Body):
     """An answer's file while it is delivered: gone with its last octet, put back when that was never asked for."""
 
-    __slots__ = ("_taken", "length")
+    __slots__ = ("_taken", "_threads", "length")
 
-    def __init__(self, taken: Taken) -> None:
+    def __init__(self, taken: Taken, threads: Executor) -> None:
         self.length = taken.size
         self._taken: Taken | None = taken
+        self._threads = threads
 
     async def read(self) -> bytes:
         taken = self._taken
         if taken is None:
             return b""
-        piece = await asyncio.to_thread(taken.read, PIECE)
+        run = asyncio.get_running_loop().run_in_executor
+        piece = await run(self._threads, taken.read, PIECE)
         if not piece:
             self._taken = None
-            await asyncio.to_thread(taken.done)
+            await run(self._threads, taken.done)
         return piece
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -264,3 +264,22 @@ def test_where_links_are_not_to_be_had(tmp_path: Path, monkeypatch: pytest.Monke
         other.publish()
     other.discard()
     assert names(tmp_path) == ["a.dat"]
+
+
+def test_a_folder_that_hangs_holds_up_its_own_calls_only(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comes_back = Event()
+    monkeypatch.setattr("gateway.upstream.drop.client.take", lambda *_: comes_back.wait(10) and None)
+
+    async def scene() -> None:
+        upstream = client(tmp_path)
+        calls = (send(upstream, None, answers="*", within_s=0.05) for _ in range(40))
+        failures = await asyncio.gather(*calls, return_exceptions=True)
+        causes = [failure.cause for failure in failures if isinstance(failure, UpstreamError)]
+        assert causes == [Cause.TIMEOUT] * 40
+        assert await asyncio.to_thread(int, "1") == 1
+        comes_back.set()
+        upstream.close()
+
+    play(scene)
