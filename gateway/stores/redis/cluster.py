@@ -162,8 +162,8 @@ class ClusterStore(RedisStore):
         if reasons:
             self._look.set()
             self._standing.gone(reasons[0])
-        else:
-            self._standing.back()
+        elif self._standing.back() and self._first.is_set():
+            log.warning("store %s is back: every slot has a master that answers", self._name)
 
     # slots on the move: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#redirection-and-resharding
 

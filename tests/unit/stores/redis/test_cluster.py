@@ -140,6 +140,7 @@ def test_a_master_that_falls_is_replaced_by_its_replica(redis_program, caplog):
     with RedisCluster(redis_program, "--cluster-require-full-coverage", "no").running() as cluster:
         asyncio.run(scenario(cluster))
     assert f"127.0.0.1:{cluster.masters[0].port} is away" in caplog.text
+    assert "store shared is back: every slot has a master that answers" in caplog.text
 
 
 def test_what_is_no_cluster_is_away(redis_server, play, caplog):
