@@ -17,17 +17,19 @@ ANSWER_S = 0.5  # of one of several that may know
 Place = tuple[str, int]
 
 
-async def master_of(address: Address, context: ssl.SSLContext | None) -> Place:
-    """Where the sentinels say that the master is; the first that knows is believed. Raises StoreError."""
+async def master_of(
+    sentinels: Iterable[Place], address: Address, context: ssl.SSLContext | None
+) -> tuple[Place, Place]:
+    """Where the master is, and which sentinel says so: the first that knows is believed. Raises StoreError."""
     reasons = []
-    for place in address.hosts:
+    for place in sentinels:
         try:
             reply = await inquire(
                 place, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.master), address, context, demanded=False
             )
             match reply:
                 case [bytes() as host, bytes() as port]:
-                    return host.decode(), int(port)
+                    return (host.decode(), int(port)), place
                 case None:
                     reasons.append(f"{place[0]}:{place[1]} knows no master '{address.master}'")
                 case _:

@@ -26,7 +26,7 @@ log = logging.getLogger("sluicegate.store")
 
 CONNECT_S = 1.0  # to connect and to greet
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.5  # between two tries: what is back is used within a second
-DEAD_S = 1.0  # without a byte of an answer: the connection is opened anew
+DEAD_S = 2.0  # without a byte, heartbeats included: the connection is opened anew
 MAX_REASONS = 4  # lines about one absence: lost, refused, a wrong password
 STEADY_S = 5.0  # one that was well so long begins with short pauses again
 
@@ -46,7 +46,7 @@ Redirect = Callable[[Call, str], bool]
 
 
 class Server:
-    """Implements link.Owner. `call` is for those who have checked `link`."""
+    """Implements link.Owner. Whoever asks takes `link`, and goes without when it is None."""
 
     def __init__(
         self,
@@ -128,10 +128,10 @@ class Server:
     async def _connect(self) -> Link:
         """A connection that was greeted and has written a heartbeat. Raises OSError, StoreError."""
         link = Link(self, CONNECT_S)
+        self._place = host, port = await self._locate()
+        tls = self._address.tls
         try:
             async with asyncio.timeout(CONNECT_S):
-                self._place = host, port = await self._locate()
-                tls = self._address.tls
                 await asyncio.get_running_loop().create_connection(
                     lambda: link,
                     host,

@@ -30,8 +30,14 @@ class SingleStore(RedisStore):
         context = None if address.tls is None else context_of(address.tls)
         moves = address.kind == "redis+sentinel"
 
+        sentinels = list(address.hosts)
+
         async def locate() -> Place:
-            return await master_of(address, context) if moves else address.hosts[0]
+            if not moves:
+                return address.hosts[0]
+            place, told_by = await master_of(sentinels, address, context)
+            sentinels.sort(key=lambda each: each != told_by)  # the one that answers is asked first from now on
+            return place
 
         heartbeat = Heartbeat(f"{address.prefix}{{processes}}", process, self._scripts, self._standing)
         self._server = Server(locate, address, context, heartbeat, self._standing, name, lasting=lasting, moves=moves)

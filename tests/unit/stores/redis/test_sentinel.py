@@ -7,7 +7,7 @@ from gateway.api.errors import StoreError
 from gateway.stores.keys import scoped
 from tests.redis_groups import SentinelGroup
 from tests.redis_servers import RedisServer
-from tests.unit.stores.redis.scenes import fake_server, opened, until
+from tests.unit.stores.redis.scenes import PATIENT, fake_server, opened, until
 
 
 def test_the_master_falls_and_its_replica_takes_over(redis_program, caplog):
@@ -51,6 +51,30 @@ def test_one_that_still_answers_is_left_when_the_sentinels_name_another(redis_pr
 
     with RedisServer(redis_program) as other:
         play(scenario(other))
+
+
+def test_sentinels_that_are_silent_are_passed_over_and_asked_last_from_then_on(redis_server, play):
+    asked = []
+
+    def silent(words):
+        asked.append(words)
+        return b""
+
+    def knowing(words):
+        port = str(redis_server.port)
+        return f"*2\r\n$9\r\n127.0.0.1\r\n${len(port)}\r\n{port}\r\n".encode()
+
+    async def scenario():
+        async with fake_server(silent) as one, fake_server(silent) as two, fake_server(knowing) as three:
+            places = ",".join(url.removeprefix("redis://") for url in (one, two, three))
+            async with opened(f"redis+sentinel://{places}/main?{PATIENT}") as backend:
+                await backend.settled()
+                assert backend.standing.available
+                assert len(asked) == 2
+                await backend._server._locate()
+                assert len(asked) == 2
+
+    play(scenario())
 
 
 @pytest.mark.parametrize(
