@@ -18,6 +18,7 @@ from policies.idempotency.operations import Claim
 from policies.idempotency.owner import DECISIONS, Ledger
 from policies.idempotency.request import fingerprint, record_key
 
+BEYOND_DEADLINE_S = 1.0  # a lease is longer than the deadline by this at least
 UNDER_WAY = (State.CLAIMED, State.SENDING)
 
 
@@ -61,7 +62,9 @@ class KeyedLayer(Layer):
         """None: the record was made under a key that is gone, and cannot be compared."""
         return fingerprint(selector, exchange.request, body, self._ledger.keyring.secrets)
 
-    def _claim(self, exchange: Exchange, key: str, digest: str | None, selector: str, *, at_once: bool) -> Claim:
+    def _claim(
+        self, exchange: Exchange, key: str, digest: str | None, selector: str, now: float, *, at_once: bool
+    ) -> Claim:
         assert digest is not None, "claimed is what can be compared: by the keys that are there"
         ledger = self._ledger
         return Claim(
@@ -69,7 +72,8 @@ class KeyedLayer(Layer):
             f"{self._process}-{next(self._numbers):x}",
             digest,
             selector,
-            ledger.lease_s,
+            # an inherited policy may stand beside a longer deadline than the check has seen
+            max(ledger.lease_s, exchange.deadline - now + BEYOND_DEADLINE_S),
             ledger.ttl_s,
             at_once,
             self._retries,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from gateway.api.errors import Cause, StoreError, UpstreamError
@@ -51,7 +52,7 @@ class Owner:
 
     def __init__(self, ledger: Ledger, claim: Claim, claimed_at: float, exchange: Exchange) -> None:
         """`claimed_at`: before the store was asked."""
-        self.lease_end = claimed_at + ledger.lease_s
+        self.lease_end = claimed_at + claim.lease_s
         self._ledger = ledger
         self._claim = claim
         self._exchange = exchange
@@ -80,31 +81,31 @@ class Owner:
         """Durable before the first byte leaves. Raises NotSentError."""
         if self._sending:
             return
-        ledger = self._ledger
+        ledger, claim = self._ledger, self._claim
         asked_at = ledger.clock.monotonic()
         try:
-            changed = await ledger.store.run(Send(self._claim.key, self._claim.owner, ledger.lease_s))
+            changed = await ledger.store.run(Send(claim.key, claim.owner, claim.lease_s))
         except StoreError:
             if not ledger.allows:
                 raise NotSentError("store-unavailable") from None
         else:
             if not changed.done:
                 raise NotSentError("too-late")
-            self.lease_end = asked_at + ledger.lease_s
+            self.lease_end = asked_at + claim.lease_s
         self._sending = True
         ledger.count("sending")
         if not self.in_time:
             raise NotSentError("too-late")
 
     async def extend(self) -> None:
-        ledger = self._ledger
+        ledger, claim = self._ledger, self._claim
         asked_at = ledger.clock.monotonic()
         try:
-            changed = await ledger.store.run(Extend(self._claim.key, self._claim.owner, ledger.lease_s))
+            changed = await ledger.store.run(Extend(claim.key, claim.owner, claim.lease_s))
         except StoreError:
             return  # the next look tries again
         if changed.done:
-            self.lease_end = asked_at + ledger.lease_s
+            self.lease_end = asked_at + claim.lease_s
 
     async def complete(self, answer: Answer) -> None:
         """When the store does not do it now it is tried again until the lease ends; then it is lost, and counted."""
@@ -146,6 +147,8 @@ class Owner:
         try:
             if not (await ledger.store.run(operation)).done:
                 ledger.count("fenced")
-        except StoreError:
+        except (StoreError, asyncio.CancelledError) as problem:
             lost = ledger.tallies["outcome-lost"] if isinstance(operation, Complete) else None
             ledger.afterwards.try_again(ledger.store, operation, until, lost)
+            if not isinstance(problem, StoreError):
+                raise

@@ -54,8 +54,9 @@ class IdempotencyLayer(KeyedLayer):
         digest = self._fingerprint(selector, exchange, body)
         look_s = FIRST_LOOK_S
         while True:
-            claim = self._claim(exchange, key, digest, selector, at_once=self._ready(self._claiming))
-            owner = Owner(self._ledger, claim, self._now(), exchange)
+            now = self._now()
+            claim = self._claim(exchange, key, digest, selector, now, at_once=self._ready(self._claiming))
+            owner = Owner(self._ledger, claim, now, exchange)
             self._claiming += 1
             try:
                 found = await self._ledger.store.run(claim)

@@ -28,8 +28,9 @@ class ShadowLayer(KeyedLayer):
             return await (self._pass(exchange, proceed, "key-missing") if self._required else proceed(exchange))
         exchange.keyed = True
         digest = self._fingerprint(self._selector, exchange, await exchange.read_body())
-        claim = self._claim(exchange, key, digest, self._selector, at_once=True)
-        owner = Owner(self._ledger, claim, self._now(), exchange)
+        now = self._now()
+        claim = self._claim(exchange, key, digest, self._selector, now, at_once=True)
+        owner = Owner(self._ledger, claim, now, exchange)
         try:
             found = await self._ledger.store.run(claim)
         except StoreError as problem:

@@ -13,7 +13,7 @@ from gateway.testing.turns import a_turn, until
 from policies.idempotency.config import IdempotencyConfig
 from policies.idempotency.core import State
 from policies.idempotency.lasting import MOST, Afterwards, Leases
-from policies.idempotency.operations import Claim, Extend, Lose, Release
+from policies.idempotency.operations import Claim, Complete, Extend, Lose, Release
 from policies.idempotency.policy import build
 from tests.unit.policies.idempotency.test_policy import CREATED, KEY, code, play
 
@@ -275,3 +275,42 @@ def test_what_ends_before_the_first_byte_was_announced_frees_the_key(fault):
                 await a_turn()
 
     play(scenario, ready=False)
+
+
+def test_the_lease_is_longer_than_the_deadline_whatever_is_configured():
+    async def scenario(world):
+        async def long(exchange):
+            world.clock.advance(299)
+            assert (await world.call()).status == 409
+            return CREATED
+
+        exchange = world.exchange()
+        exchange.deadline += 270  # a route's own timeout beside an inherited policy
+        assert (await world.call(long, exchange=exchange)).status == 201
+
+    play(scenario)
+
+
+def test_an_outcome_is_written_though_its_exchange_was_cancelled_meanwhile():
+    class Slow(RemoteStore):
+        async def run(self, operation, prefix):
+            if isinstance(operation, Complete) and not reached.is_set():
+                reached.set()
+                await asyncio.Event().wait()
+            return await super().run(operation, prefix)
+
+    reached = asyncio.Event()
+
+    async def scenario(world):
+        world.scope.stores[None] = Slow(world.clock).scoped("idempotency")
+        world.layer = build(IdempotencyConfig(), world.scope)
+        call = asyncio.ensure_future(world.call())
+        await reached.wait()
+        call.cancel()
+        async with asyncio.timeout(10):
+            while await world.state() is not State.FINAL:
+                await a_turn()
+        assert (await world.call()).body == CREATED.body
+        assert world.executed == 1
+
+    play(scenario)
