@@ -21,7 +21,7 @@ def warning(plan: Plan, workers: int) -> str | None:
     if not held:
         return None
     return (
-        f"{' and '.join(held)} count in memory: each of the {workers} workers holds its share of every figure; "
+        f"limits in memory ({', '.join(held)}): each of the {workers} workers holds its share of every figure; "
         "with a `store` in Redis all hold one"
     )
 
