@@ -1,10 +1,10 @@
 """Latency at the same paced rate: `hey` with every connection paced, the same for the gateway and its peers.
 
-    python loadtests/paced.py [--connections 64] [--seconds 5] [--rounds 3] [--only envoy] [--record]
+    python loadtests/paced.py [passthrough|cached] [--connections 64] [--seconds 5] [--rounds 3] [--only envoy] [--record]
 
 The rates are 50 % and 80 % of Envoy's (or the first peer's) maximum, found first in a closed loop. Targets run alone, pinned
 to core 0; load and upstream share core 1; rounds are interleaved and the table gives medians, in milliseconds. A target that
-cannot hold the rate shows a lower `rps`. --record writes loadtests/results/paced.txt. Needs Debian's `hey` beside nginx and wrk.
+cannot hold the rate shows a lower `rps`. --record writes loadtests/results/paced.txt, or paced-cached.txt. Needs Debian's `hey` beside nginx and wrk.
 """
 
 from __future__ import annotations
@@ -37,15 +37,21 @@ def paced(port: int, rate: float, connections: int, seconds: float) -> dict[str,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenario", nargs="?", choices=["passthrough", "cached"], default="passthrough")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="envoy", help="comma-separated peers, the reference first")
+    parser.add_argument(
+        "--only", help="comma-separated peers, the reference first (default: envoy; cached: varnish,nginx)"
+    )
     parser.add_argument("--record", action="store_true")
     arguments = parser.parse_args()
     workdir = Path(tempfile.mkdtemp(prefix="paced-"))
-    chosen = [peer for peer in peers("passthrough", workdir) if peer.name in arguments.only.split(",")]
-    targets = [*own_targets("passthrough", workdir), *chosen]
+    cached = arguments.scenario == "cached"
+    wanted = (arguments.only or ("varnish,nginx" if cached else "envoy")).split(",")
+    chosen = [peer for peer in peers(arguments.scenario, workdir) if peer.name in wanted]
+    chosen.sort(key=lambda peer: wanted.index(peer.name))
+    targets = [*own_targets(arguments.scenario, workdir), *chosen]
     results: dict[tuple[str, float], list[dict[str, float]]] = {}
     upstream = start(upstream_config(workdir, BODY), 1, workdir / "upstream.log")
     try:
@@ -76,7 +82,7 @@ def main() -> None:
     table = "\n".join(lines)
     print(table)
     if arguments.record:
-        target = Path(__file__).parent / "results" / "paced.txt"
+        target = Path(__file__).parent / "results" / ("paced-cached.txt" if cached else "paced.txt")
         target.parent.mkdir(exist_ok=True)
         target.write_text(f"{machine()}\ncommit {commit()}\n\n{table}\n")
 
