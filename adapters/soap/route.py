@@ -20,8 +20,8 @@ from adapters.soap.codec.parts_reader import BadMultipart, PartHead
 from adapters.soap.config import SoapConfig
 from adapters.soap.listen.front import SoapFront
 from adapters.soap.request import read_streamed
-from adapters.soap.streams import Flow, PartStream, behind, carried, inlined
-from gateway.api.adapter import MAX_REPLY, AdapterScope, CallAdapter, Calls, Encoded, Reply, read_reply
+from adapters.soap.streams import Flow, PartStream, behind, carried, inlined, short_or_begun
+from gateway.api.adapter import MAX_REPLY, AdapterScope, CallAdapter, Calls, Encoded, read_reply
 from gateway.api.errors import BadReply, Cause, RequestRefused, UpstreamError
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Headers, Response
@@ -53,21 +53,27 @@ class SoapRoute(CallAdapter):
         self.codec = codec
 
     async def call(self, exchange: Exchange, upstream: Calls) -> Response:
-        body = exchange.request.body
-        if isinstance(body, Body) and _streams(exchange.request.headers, body):
+        request = exchange.request
+        body = await _long(request.headers, request.body)
+        if isinstance(body, bytes):
+            request.body = body  # short after all, and read: kept as read_body() keeps it
+        if isinstance(body, Body):
             encoded = await self._request(exchange, body)
         else:
             octets = await exchange.read_body()
             encoded = await _worked(len(octets), partial(self.codec.encode, exchange, octets))
         response = await upstream.streamed(exchange, encoded)
-        body = response.body
-        if isinstance(body, Body) and _streams(response.headers, body):
-            try:
+        try:
+            body = await _long(response.headers, response.body)
+            if isinstance(body, Body):
                 return await self._answer(exchange, response, body)
-            except BaseException:
-                body.close()
-                raise
-        reply: Reply = await read_reply(response)
+        except BaseException:
+            if isinstance(response.body, Body):
+                response.body.close()
+            raise
+        if body is not None:
+            response.body = body
+        reply = await read_reply(response)
         return await _worked(len(reply.body), partial(self.codec.decode, exchange, reply))
 
     # --- out -----------------------------------------------------------------------------------------------
@@ -137,9 +143,13 @@ class SoapRoute(CallAdapter):
         return answers.answered(response.headers, kind, Flow(_as_upstreams(flow, exchange), body))
 
 
-def _streams(headers: Headers, body: Body) -> bool:
-    long = body.length is None or body.length > STREAMED_FROM
-    return long and media_type(_content_type(headers)) == "multipart/related"
+async def _long(headers: Headers, body: Body | bytes | None) -> Body | bytes | None:
+    """A multipart body that is to be streamed; its octets if it was read and is short; None where neither is the case."""
+    if not isinstance(body, Body) or media_type(_content_type(headers)) != "multipart/related":
+        return None
+    if body.length is None:
+        return await short_or_begun(body, STREAMED_FROM)
+    return body if body.length > STREAMED_FROM else None
 
 
 def _content_type(headers: Headers) -> str:

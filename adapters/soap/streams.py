@@ -112,6 +112,36 @@ class Flow(Body):
         self._source.close()
 
 
+class Begun(Body):
+    """A body whose beginning was read already."""
+
+    __slots__ = ("_beginning", "_rest", "length")
+
+    def __init__(self, beginning: list[bytes], rest: Body) -> None:
+        self._beginning = beginning
+        self._rest = rest
+        self.length = None
+
+    async def read(self) -> bytes:
+        return self._beginning.pop(0) if self._beginning else await self._rest.read()
+
+    def close(self) -> None:
+        self._rest.close()
+
+
+async def short_or_begun(body: Body, limit: int) -> bytes | Begun:
+    """All of a body of unknown length, if it ends within `limit` octets; else the body, to be read from its beginning."""
+    pieces: list[bytes] = []
+    size = 0
+    while size <= limit:
+        piece = await body.read()
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+        size += len(piece)
+    return Begun(pieces, body)
+
+
 async def carried(
     boundary: str,
     root: bytes,

@@ -104,14 +104,16 @@ def test_a_long_request_streams_to_the_backend_as_mtom(announced: bool) -> None:
     assert server.largest < 3 * 65_537
 
 
-def test_a_short_one_is_sent_whole() -> None:
+@pytest.mark.parametrize("announced", [STREAMED_FROM, None])
+def test_a_short_one_is_sent_whole(announced: int | None) -> None:
     server = Server(OK)
-    body = BytesBody(message({**ORDER, "Document": "cid:scan"}, ("scan", b"x")))
-    body.length = STREAMED_FROM
+    body = in_pieces(message({**ORDER, "Document": "cid:scan"}, ("scan", b"x" * 99_999)))
+    body.length = announced
     exchange = make_exchange("POST", "/", [("content-type", "multipart/related; boundary=B1")], body=body)
     asyncio.run(route("SubmitOrder").call(exchange, server))
     assert server.encoded is not None
     assert isinstance(server.encoded.body, bytes)
+    assert server.parts[1]["scan"].content == b"x" * 99_999
 
 
 @pytest.mark.parametrize(
@@ -209,6 +211,13 @@ def test_an_answer_that_is_not_whole_is_broken_off(form: str, cut: Callable[[byt
     with pytest.raises(UpstreamError) as caught:
         got("GetOrder", answer, KIND, attachments=form)
     assert caught.value.stage == "body"
+
+
+def test_a_short_answer_in_chunks_is_checked_whole() -> None:
+    body = in_pieces(mtom(orders(XOP.format("missing")), ("a", b"x")))
+    exchange = make_exchange("GET", "/?number=1")
+    with pytest.raises(BadReply, match="not in the message"):
+        asyncio.run(route("GetOrder").call(exchange, Server(body, KIND)))
 
 
 def test_a_fault_ends_the_stream_at_once() -> None:
