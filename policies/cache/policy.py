@@ -51,10 +51,12 @@ def _shared(config: CacheConfig, scope: Scope, memory: MemoryStore) -> SharedSto
     if is_local(store):
         return None
     shared = scope.state(
-        ("shared", config.store, scope.shadow),
-        lambda: SharedStore(store, memory, scope.clock, scope.tally("unkept")),
+        ("shared", store, scope.shadow),  # by the store itself: the default may be another one after a reload
+        lambda: SharedStore(
+            store.within("shadow" if scope.shadow else "served"), memory, scope.clock, scope.tally("unkept")
+        ),
     )
-    scope.spawn(f"cache purges {config.store or ''} {scope.shadow}", shared.follow)
+    scope.spawn(f"cache purges {id(shared):x}", shared.follow)
     return shared
 
 

@@ -103,6 +103,20 @@ def test_a_purge_reaches_every_gateway(order, held):
     play(scene)
 
 
+def test_in_shadow_it_keeps_apart_and_serves_nothing():
+    async def scene():
+        pair = Pair(reply(**FRESH))
+        scope = pair.one.scope.like(shadow=True, name="cache")
+        shadow = Stage(reply(**FRESH), scope=scope, mode="shadow")
+        for _ in range(2):
+            assert (await shadow.begin()).headers.get(b"cache-status") is None
+            await settled(shadow)
+        assert scope.counts() == {"miss": 1, "store": 1, "hit": 1}
+        assert "fwd=uri-miss" in status_of(await pair.other.begin())
+
+    play(scene)
+
+
 def test_an_order_for_others_is_no_concern():
     assert Pair(reply()).one.layer.shared.carry_out(LastUses()) is None
 
