@@ -69,7 +69,9 @@ class SentinelGroup:
     def __init__(self, program: str, *options: str) -> None:
         self.master = RedisServer(program, *options)
         self.replica = RedisServer(
-            program, "--repl-diskless-sync-delay", "0", "--replicaof", f"127.0.0.1 {self.master.port}", *options
+            program,
+            *("--repl-diskless-sync-delay", "0", "--replicaof", "127.0.0.1", str(self.master.port)),
+            *options,
         )
         self.sentinels = [RedisServer(program, "--sentinel") for _ in range(3)]
 

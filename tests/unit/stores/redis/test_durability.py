@@ -115,6 +115,6 @@ def test_a_write_counts_when_a_replica_has_it(redis_program, play):
 
     with (
         RedisServer(redis_program, "--repl-diskless-sync-delay", "0") as server,
-        RedisServer(redis_program, "--replicaof", f"127.0.0.1 {server.port}") as replica,
+        RedisServer(redis_program, "--replicaof", "127.0.0.1", str(server.port)) as replica,
     ):
         play(scenario(server, replica))
