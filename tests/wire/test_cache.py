@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gateway.api.orders import Purge
 from gateway.testing.upstream import answering, ok
+from tests.redis_servers import RedisServer
 from tests.wire.conftest import Perform
-from tests.wire.plays import TO_ALL, Stage
+from tests.wire.plays import TO_ALL, Stage, holds
 
 CACHED = {**TO_ALL, "policies": {"cache": {}}}
 FRESH = ("Cache-Control", "max-age=60")
@@ -68,3 +69,16 @@ def test_an_unsafe_request_and_a_purge_make_it_forgotten(play: Perform) -> None:
         assert len(stage.upstream.requests) == 4
 
     play(scene, answering(ok(b"ok", FRESH)), routes=[CACHED])
+
+
+def test_answers_are_kept_in_a_redis_that_others_may_empty(play: Perform, redis_server: RedisServer) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask(get())
+        await holds(lambda: [key.endswith(b"lease") for key in redis_server.ask("KEYS", "*{cache|*")] == [False])
+        assert (await stage.ask(get())).get(b"cache-status")[0].startswith(b"sluicegate; hit; ttl=")
+        redis_server.ask("FLUSHALL")
+        again = await stage.ask(get())
+        assert again.get(b"cache-status") == [b"sluicegate; fwd=uri-miss; fwd-status=200; stored"]
+        assert len(stage.upstream.requests) == 2
+
+    play(scene, answering(ok(b"ok", FRESH)), routes=[CACHED], store=redis_server.url)
