@@ -53,6 +53,11 @@ def calls(places: Places) -> Iterator[Call]:
     yield Call(
         "201: a new order, by a client with the scope orders:write", f"{curl} {bearer('acme')} {order} {at}/orders"
     )
+    yield Call(
+        "201: one order sent twice under one key: the second answer is the first, and says Idempotency-Replayed",
+        f'T="$(sh {quote(str(places.token_script))} acme)"; K="order-$(date +%s)"; '
+        f'for n in 1 2; do {curl} -H "Authorization: Bearer $T" -H "Idempotency-Key: $K" {order} {at}/orders; done',
+    )
     yield Call("403: the same by a client that may only read", f"{curl} {bearer('acme-reports')} {order} {at}/orders")
     yield Call(
         "429: five quick calls by a partner whose tier holds three; the last with its headers",

@@ -112,6 +112,13 @@ def test_a_limited_call_tells_how_to_go_on(demo: Running) -> None:
     assert 'ratelimit: "consumer";r=0;' in head
 
 
+def test_a_repeated_order_is_one_order(demo: Running) -> None:
+    output = run(next(command for shows, command in demo.calls() if "Idempotency-Replayed" in shows))
+    first, second = re.findall(r"^location: (\S+)", output.lower(), re.MULTILINE)
+    assert first == second
+    assert "idempotency-replayed: true" in output.lower().split("http/1.1")[-1]
+
+
 def test_readiness_shows_the_issuer(demo: Running) -> None:
     run(demo.calls()[0][1])  # a call with a token: the issuer's keys are there
     ready = json.loads(run(f"curl -s {demo.ops}/readyz"))
