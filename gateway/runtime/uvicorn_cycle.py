@@ -99,7 +99,9 @@ class ClosingCycle(RequestResponseCycle):
 
     def _write(self, message: Any) -> None:  # the edge adds `trailers`, which ASGI's type of it lacks
         body, more_body = message.get("body", b""), message.get("more_body", False)
-        if self.chunked_encoding:
+        if self.scope["method"] == "HEAD":
+            body = b""
+        elif self.chunked_encoding:
             if body:
                 body = b"%x\r\n%b\r\n" % (len(body), body)
             if not more_body:  # RFC 9112 §7.1.2

@@ -134,6 +134,7 @@ class StubRoute:
     name: str
     fingerprint: bytes
     adapter: None = None
+    policies: tuple[()] = ()
 
 
 def make(workers: int) -> StubPlane:
