@@ -77,7 +77,7 @@ def calls(places: Places) -> Iterator[Call]:
 def inspections(places: Places) -> Iterator[Call]:
     config = quote(str(places.config))
     yield Call("the access log", f"tail -n 5 {quote(str(places.access_log))}")
-    yield Call("metrics", f"curl -s {places.ops}/metrics | grep sluicegate_requests_total")
+    yield Call("metrics", f"curl -s {places.ops}/metrics | grep -E 'sluicegate_(requests_total|workers_alive)'")
     yield Call("health, and what is served", f"curl -s {places.ops}/readyz; curl -s {places.ops}/config")
     yield Call("connections to the upstreams", f"curl -s {places.ops}/upstreams")
     yield Call("the configuration; edit it, and see what changes", f"cat {config}/gateway.yaml")
