@@ -47,7 +47,13 @@ class Access:
             roles = token_roles if consumer is None else token_roles | consumer.roles
             if not self._grants_method(roles, exchange.request.method):
                 self._forbidden.value += 1
-                return problem(exchange, 403, "consumer.role", "No role of the caller allows this call.", self._fields)
+                return problem(
+                    exchange,
+                    403,
+                    "consumer.role",
+                    "No role of the caller allows this call; ask the operators for one that does.",
+                    self._fields,
+                )
         return None
 
     def _grants_method(self, roles: frozenset[str], method: str) -> bool:

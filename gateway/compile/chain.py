@@ -273,7 +273,12 @@ def _all_of(authenticators: Sequence[Authenticator]) -> Wait:
             believed[authenticator] = verdict
         principals = list(believed.values())
         if len({principal.key for principal in principals}) > 1:
-            return problem(exchange, 403, "auth.different-consumers", "The credentials belong to different consumers.")
+            return problem(
+                exchange,
+                403,
+                "auth.different-consumers",
+                "The credentials belong to different consumers; send those of one.",
+            )
         exchange.principal = next((one for one in principals if one.claims), principals[0])  # for {claim.NAME}
         if exchange.state is None:
             exchange.state = {}

@@ -30,20 +30,27 @@ class ApiKey(ConsumerAuthenticator):
         header = self._header
         keys = [value for name, value in exchange.request.headers if name == header]
         if not keys:
-            return self.refuse(exchange, 401, "api_key.missing", "This call needs an API key.")
+            return self.refuse(
+                exchange, 401, "api_key.missing", "This call needs an API key; send yours in the agreed header field."
+            )
         if len(keys) > 1:
             # which of them the upstream would believe is anybody's guess
-            return self.refuse(exchange, 401, "api_key.repeated", "The API key was sent more than once.")
+            return self.refuse(exchange, 401, "api_key.repeated", "The API key was sent more than once; send it once.")
         now = self._clock.time()
         match look_up(keys[0], exchange.snapshot.consumers, now):
             case KeyEntry() as entry:
                 self._used[entry.sha256] = now
                 return self.believe(entry.consumer, entry.consumer.name)
             case Verdict.EXPIRED:
-                return self.refuse(exchange, 401, "api_key.expired", "The API key has expired.")
+                return self.refuse(exchange, 401, "api_key.expired", "The API key has expired; ask for a new one.")
             case verdict:
                 exchange.note(f"api_key.{verdict.value}")
-                return self.refuse(exchange, 401, "api_key.invalid", "The API key is not valid.")
+                return self.refuse(
+                    exchange,
+                    401,
+                    "api_key.invalid",
+                    "The API key is not valid; check that it is sent whole, or ask for a new one.",
+                )
 
     def strip(self, exchange: Exchange) -> None:
         if not self._forward:

@@ -29,7 +29,12 @@ class IpAllow(Gate):
             self._allowed.value += 1
             return None
         self._refused.value += 1
-        return problem(exchange, 403, "ip_allow.refused", "Calls from this address are not allowed here.")
+        return problem(
+            exchange,
+            403,
+            "ip_allow.refused",
+            "Calls from this address are not allowed here; ask the operators to allow it.",
+        )
 
     def _decide(self, client: str) -> bool:
         if len(self._decided) >= REMEMBERED:

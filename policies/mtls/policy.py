@@ -13,9 +13,9 @@ from policies.mtls.core import Fault, look_at
 # No scheme is registered for certificates in TLS.
 CHALLENGE = b'ClientCertificate realm="sluicegate"'
 _REFUSALS = {
-    Fault.MALFORMED: "The client certificate cannot be read.",
-    Fault.NOT_YET_VALID: "The client certificate is not valid yet.",
-    Fault.EXPIRED: "The client certificate has expired.",
+    Fault.MALFORMED: "The client certificate cannot be read; send it whole.",
+    Fault.NOT_YET_VALID: "The client certificate is not valid yet; use one that is.",
+    Fault.EXPIRED: "The client certificate has expired; use a new one.",
 }
 
 
@@ -30,13 +30,15 @@ class Mtls(ConsumerAuthenticator):
     def identify_nowait(self, exchange: Exchange) -> Principal | Response | None:
         der = exchange.request.certificate
         if der is None:
-            return self.refuse(exchange, 401, "mtls.missing", "This call needs a client certificate.")
+            return self.refuse(
+                exchange, 401, "mtls.missing", "This call needs a client certificate; connect with yours."
+            )
         certificate = look_at(der, self._clock.time())
         if isinstance(certificate, Fault):
             return self.refuse(exchange, 401, f"mtls.{certificate.value}", _REFUSALS[certificate])
         consumer = exchange.snapshot.consumers.by_certificate(certificate.sha256, certificate.subject)
         if consumer is None:
-            detail = "The credentials are good but belong to no consumer."
+            detail = "The credentials are good but belong to no consumer; ask the operators to register them."
             return self.refuse(exchange, 403, "consumer.unknown", detail)
         return self.believe(consumer, certificate.sha256, certificate.ends)
 

@@ -28,9 +28,15 @@ _LONGEST_SCHEME = len(b"bearer ")
 _MAX_VALUE = _LONGEST_SCHEME + MAX_TOKEN
 _NO_ROLES: frozenset[str] = frozenset()
 _FORBIDDEN = {
-    Lack.SCOPE: ("oauth2.insufficient-scope", "The access token lacks a scope that this call needs."),
-    Lack.ROLE: ("oauth2.missing-role", "The caller lacks a role that this call needs."),
-    Lack.CLAIM: ("oauth2.missing-claim", "The access token lacks a claim that this call needs."),
+    Lack.SCOPE: (
+        "oauth2.insufficient-scope",
+        "The access token lacks a scope that this call needs; ask the issuer for one with it.",
+    ),
+    Lack.ROLE: ("oauth2.missing-role", "The caller lacks a role that this call needs; ask the operators for it."),
+    Lack.CLAIM: (
+        "oauth2.missing-claim",
+        "The access token lacks a claim that this call needs; ask the operators which.",
+    ),
 }
 
 
@@ -180,7 +186,11 @@ class OAuth2(Authenticator):
         if principal is None:
             self._refused.value += 1
             return problem(
-                exchange, 403, "consumer.unknown", "The credentials are good but belong to no consumer.", _MISSING
+                exchange,
+                403,
+                "consumer.unknown",
+                "The credentials are good but belong to no consumer; ask the operators to register them.",
+                _MISSING,
             )
         # kept by the version and not by the table of consumers: an entry must not keep a retired table in memory
         entry.version, entry.principal = exchange.snapshot.version, principal
@@ -190,15 +200,31 @@ class OAuth2(Authenticator):
     def _refuse(self, exchange: Exchange, reason: Reason) -> Response:
         self._refused.value += 1
         if reason is Reason.EXPIRED:  # said openly: the signature was good, so it is the owner who asks
-            return problem(exchange, 401, "oauth2.expired", "The access token has expired.", _INVALID)
+            return problem(
+                exchange,
+                401,
+                "oauth2.expired",
+                "The access token has expired; get a new one and send the call again.",
+                _INVALID,
+            )
         exchange.note(reason.code)
-        return problem(exchange, 401, "oauth2.invalid-token", "The access token is not valid here.", _INVALID)
+        return problem(
+            exchange,
+            401,
+            "oauth2.invalid-token",
+            "The access token is not valid here; get a new one for this API from its issuer.",
+            _INVALID,
+        )
 
     def _refuse_count(self, exchange: Exchange, count: int) -> Response:
         self._refused.value += 1
         if count:  # RFC 6750 §3.1 invalid_request; which one the upstream would believe is anybody's guess
-            return problem(exchange, 400, "oauth2.repeated", "Authorization was sent more than once.", _REPEATED)
-        return problem(exchange, 401, "oauth2.missing", "This call needs an access token.", _MISSING)
+            return problem(
+                exchange, 400, "oauth2.repeated", "Authorization was sent more than once; send it once.", _REPEATED
+            )
+        return problem(
+            exchange, 401, "oauth2.missing", "This call needs an access token; send one in Authorization.", _MISSING
+        )
 
     def _without_issuer(self, exchange: Exchange, detail: str, retry_after_s: float) -> Response:
         """Never open: without the issuer nobody can be believed, and nobody is accused."""
