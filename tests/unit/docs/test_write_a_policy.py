@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs/write-a-policy.md").read_text(encoding="utf-8")
-FILES = dict(re.findall(r"^```[a-z]+ (\S+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
-COMMANDS = [
-    line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL) for line in block.splitlines()
-]
+from tests.unit.docs.steps import ROOT, blocks
+
+STEPS = blocks("docs/write-a-policy.md")
+FILES = [block for block in STEPS if block.language != "sh"]
+COMMANDS = [command for block in STEPS if block.language == "sh" for command, _ in block.commands()]
 BOUND_S = 120.0
 
 ONE_CALL = """
@@ -44,7 +43,7 @@ asyncio.run(main())
 
 def test_it_is_short() -> None:
     assert len(FILES) == 7
-    assert sum(1 for text in FILES.values() for line in text.splitlines() if line.strip()) <= 80
+    assert sum(1 for block in FILES for line in block.text.splitlines() if line.strip()) <= 80
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +66,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def outputs(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("opening-hours")
-    for name, text in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+    for block in FILES:
+        block.write(folder)
 
     def run(*words: str) -> str:
         done = subprocess.run(
