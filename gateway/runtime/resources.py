@@ -17,6 +17,7 @@ from gateway.runtime.revocations import MAX_STANDING
 from gateway.stores.open import Stores
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.policy_metrics import PolicyMetrics
+from gateway.telemetry.process_metrics import process_values
 from gateway.telemetry.store_metrics import store_values
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class Resources:
         self.clock = SystemClock()
         self.metrics = Metrics()
         self.policy_metrics = PolicyMetrics()
+        self.metrics.sources.append(process_values)
         self.metrics.sources.append(self.policy_metrics.values)
         self.stores = Stores(self.clock, workers)
         self.metrics.sources.append(lambda: store_values(self.stores.standings()))

@@ -1,0 +1,119 @@
+"""What the gateway and its neighbours use while a run lasts: once a second, from `/metrics` and, of own processes, from /proc."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from loadtests.processes import cpu_and_rss
+
+EVERY_S = 1.0
+SEEN = {
+    "sluicegate_worker_cpu_seconds_total": "gateway cpu s",
+    "sluicegate_worker_resident_bytes": "gateway bytes",
+    "sluicegate_in_flight_requests": "in flight",
+    "sluicegate_upstream_waiting_calls": "waiting for a connection",
+    "sluicegate_workers_alive": "workers",
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Values at a time of time.time(); seconds of processors count up."""
+
+    at: float
+    values: dict[str, float]
+
+
+@dataclass
+class Sampler:
+    """A thread of its own, from `start` to `stop`. A scrape that fails leaves its values out, and is counted."""
+
+    ops: str
+    ops_token: str
+    parts: Mapping[str, Sequence[int]]
+    samples: list[Sample] = field(default_factory=list)
+    failures: int = 0
+
+    def start(self) -> None:
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        headers = {"Authorization": f"Bearer {self.ops_token}"} if self.ops_token else {}
+        with httpx.Client(headers=headers, timeout=5.0) as client:
+            while not self._ended.is_set():
+                values = {
+                    f"{name} cpu s": sum(cpu_and_rss(pid)[0] for pid in pids)
+                    for name, pids in self.parts.items()
+                    if name != "gateway"  # it says so itself
+                }
+                if self.ops:
+                    try:
+                        values |= scraped(client.get(f"{self.ops}/metrics").raise_for_status().text)
+                    except (httpx.HTTPError, ValueError):
+                        self.failures += 1
+                self.samples.append(Sample(time.time(), values))
+                self._ended.wait(EVERY_S)
+
+
+def scraped(text: str) -> dict[str, float]:
+    """The families that SEEN names, summed over their labels."""
+    values: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for one in family.samples:
+            if one.name in SEEN:
+                values[SEEN[one.name]] = values.get(SEEN[one.name], 0.0) + one.value
+    return values
+
+
+def busy(samples: Sequence[Sample], value: str) -> Iterator[tuple[float, float]]:
+    """(time, cores that were busy) between each two samples that have this value."""
+    have = [sample for sample in samples if value in sample.values]
+    for one, other in itertools.pairwise(have):
+        yield other.at, max(0.0, other.values[value] - one.values[value]) / (other.at - one.at)
+
+
+def series(samples: Sequence[Sample], value: str) -> Iterator[tuple[float, float]]:
+    return ((sample.at, sample.values[value]) for sample in samples if value in sample.values)
+
+
+def saturation(samples: Sequence[Sample], gateway_cores: float, other_cores: int) -> dict[str, float]:
+    """How full each resource was on the average of these samples: 1.0 is full. Only what could be seen.
+
+    `gateway_cores` are what its workers may use together; 0 where that is not known.
+    """
+
+    def mean(value: str) -> float | None:
+        found = [cores for _, cores in busy(samples, value)]
+        return sum(found) / len(found) if found else None
+
+    full: dict[str, float] = {}
+    for name, value in (
+        ("upstream", "upstreams cpu s"),
+        ("Redis", "redis cpu s"),
+        ("load generator", "generators cpu s"),
+    ):
+        if (cores := mean(value)) is not None:
+            full[name] = cores / (1 if name != "load generator" else max(1, other_cores))
+    if full and other_cores:
+        full["core of load, upstream and Redis"] = (
+            sum(mean(value) or 0.0 for value in ("upstreams cpu s", "redis cpu s", "generators cpu s")) / other_cores
+        )
+    if (cores := mean("gateway cpu s")) is not None:
+        full["processor"] = cores / (gateway_cores or 1.0)
+    waiting = [amount for _, amount in series(samples, "waiting for a connection")]
+    if waiting:
+        full["connections"] = 1.0 if sum(waiting) / len(waiting) >= 1 else 0.0
+    return full
