@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gateway.api.callers import key_of as caller_key
 from gateway.api.callers import value_of
 from gateway.api.exchange import Exchange
+from gateway.api.messages import Request
 from gateway.api.policy import Layer
 from gateway.api.ports import Scope
 from policies.idempotency.config import IdempotencyConfig, statuses
@@ -16,7 +17,7 @@ from policies.idempotency.core import State, Verdict, verdict_of
 from policies.idempotency.lasting import Afterwards, Leases
 from policies.idempotency.operations import Claim
 from policies.idempotency.owner import DECISIONS, Ledger
-from policies.idempotency.request import fingerprint, record_key
+from policies.idempotency.request import MissingKey, fingerprint, key_of, record_key
 
 BEYOND_DEADLINE_S = 1.0  # a lease is longer than the deadline by this at least
 UNDER_WAY = (State.CLAIMED, State.SENDING)
@@ -57,6 +58,15 @@ class KeyedLayer(Layer):
         self._ready = scope.ready
         # tokens are told apart, not kept secret: drawing each anew takes 1 µs
         self._process, self._numbers = secrets.token_hex(8), itertools.count()
+
+    def _key(self, request: Request) -> str | None:
+        """The key of a call that is under this policy; None: it is not. Raises BadKey, MissingKey."""
+        if request.method not in self._methods:
+            return None
+        key = key_of(request.headers.get_all(self._field))
+        if key is None and self._required:
+            raise MissingKey
+        return key
 
     def _fingerprint(self, selector: str, exchange: Exchange, body: bytes) -> str | None:
         """None: the record was made under a key that is gone, and cannot be compared."""

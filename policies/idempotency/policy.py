@@ -17,7 +17,7 @@ from policies.idempotency.core import Record, State, Verdict
 from policies.idempotency.kept import Answer, UnreadableError
 from policies.idempotency.keyed import UNDER_WAY, KeyedLayer
 from policies.idempotency.owner import NotSentError, Owner
-from policies.idempotency.request import BadKey, key_of
+from policies.idempotency.request import BadKey, MissingKey
 from policies.idempotency.shadow import ShadowLayer
 
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 0.5  # between two looks at a call that another one waits for
@@ -35,19 +35,16 @@ class IdempotencyLayer(KeyedLayer):
         self._claiming = 0  # calls whose claims are on their way
 
     async def around(self, exchange: Exchange, proceed: Proceed) -> Response:
-        request = exchange.request
-        if request.method not in self._methods:
-            return await proceed(exchange)
         try:
-            key = key_of(request.headers.get_all(self._field))
+            key = self._key(exchange.request)
         except BadKey as bad:
             self._count("key-malformed")
             return answers.malformed(exchange, self._header, str(bad))
-        if key is None:
-            if not self._required:
-                return await proceed(exchange)
+        except MissingKey:
             self._count("key-missing")
             return answers.missing(exchange, self._header)
+        if key is None:
+            return await proceed(exchange)
         exchange.keyed = True
         body = await exchange.read_body()
         selector = self._selector

@@ -23,6 +23,10 @@ class BadKey(ValueError):
     """The field is there and is no key; the message says why, without what it held."""
 
 
+class MissingKey(Exception):
+    """The field is not there, and it has to be."""
+
+
 def key_of(values: Sequence[bytes]) -> str | None:
     """The key that these field values hold, None when there is none. `"k"` and `k` are one. Raises BadKey."""
     if not values:

@@ -10,22 +10,21 @@ from policies.idempotency.kept import Answer
 from policies.idempotency.keyed import UNDER_WAY, KeyedLayer
 from policies.idempotency.operations import Claim
 from policies.idempotency.owner import Owner
-from policies.idempotency.request import BadKey, key_of
+from policies.idempotency.request import BadKey, MissingKey
 
 
 class ShadowLayer(KeyedLayer):
     """Records and reports, never blocks and changes nothing. Answers' bodies are not kept."""
 
     async def around(self, exchange: Exchange, proceed: Proceed) -> Response:
-        request = exchange.request
-        if request.method not in self._methods:
-            return await proceed(exchange)
         try:
-            key = key_of(request.headers.get_all(self._field))
+            key = self._key(exchange.request)
         except BadKey:
             return await self._pass(exchange, proceed, "key-malformed")
+        except MissingKey:
+            return await self._pass(exchange, proceed, "key-missing")
         if key is None:
-            return await (self._pass(exchange, proceed, "key-missing") if self._required else proceed(exchange))
+            return await proceed(exchange)
         exchange.keyed = True
         digest = self._fingerprint(self._selector, exchange, await exchange.read_body())
         now = self._now()
