@@ -78,11 +78,10 @@ class SlowUpstream(asyncio.Protocol):
 class Caller(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
-        self.got = 0
 
     def ask(self, request: bytes) -> asyncio.Future[float]:
         self.done = asyncio.get_running_loop().create_future()
-        self.got, self.body_at, self.data = 0, -1, b""
+        self.data = b""
         self.began = time.perf_counter()
         self.transport.write(request)
         return self.done

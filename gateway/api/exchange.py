@@ -90,7 +90,7 @@ class Exchange:
         self.trace_id = ""
         self.started = started  # monotonic seconds (the event loop's clock)
         # Both defaults are those of the policy `timeout`, which sets them when a route is entered.
-        self.deadline = started + 30.0  # monotonic seconds; after `timeout` it is only lowered, with shorten_deadline()
+        self.deadline = started + 30.0  # monotonic seconds; after `timeout` it is only ever lowered
         self.attempt_s = 10.0  # seconds for one try, from its start to the answer's head
         self.route = ""  # the route's name, "" while none matched
         self.params: Mapping[str, str] = {}  # what {name} in the path matched, percent-decoded
@@ -113,9 +113,6 @@ class Exchange:
     def note(self, code: str) -> None:
         """Name a decision for the access log, e.g. `rate_limit.exceeded`."""
         self.codes.append(code)
-
-    def shorten_deadline(self, seconds_from_now: float, now: float) -> None:
-        self.deadline = min(self.deadline, now + seconds_from_now)
 
     def on_close(self, close: Callable[[], object]) -> None:
         """Run `close` after the last byte, or when the exchange breaks; last in, first out. It must not raise."""

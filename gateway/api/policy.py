@@ -139,7 +139,6 @@ class PolicySpec:
     answers_preflights: bool = False  # takes OPTIONS requests that announce another method (CORS)
     waits: Callable[[Any], bool] = lambda config: False  # may hold back a request that it lets through in the end
     request_body: Callable[[Any], Need] = lambda config: Need.STREAM
-    response_body: Callable[[Any], Need] = lambda config: Need.STREAM
     check: Callable[[Any, CheckContext], Iterable[Complaint]] = lambda config, context: ()
 
 

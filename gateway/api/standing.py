@@ -14,7 +14,6 @@ class Durability:
 
     eviction: str  # "noeviction", or what it drops when its memory is full
     journal: str  # "always": on the disk before it counts; "everysec", "no"; "off": there is none
-    min_replicas: int  # that must be connected for it to take writes
     acks: int  # replicas that must have a write before it counts
 
     @property

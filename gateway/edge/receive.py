@@ -20,7 +20,7 @@ from gateway.http.hop_by_hop import strip_request
 from gateway.http.host import BadHost, parse_authority
 from gateway.http.request_id import RequestIds
 from gateway.http.target import PathRules, check_query, normal_path
-from gateway.http.trace import parse_traceparent
+from gateway.http.trace import trace_id_of
 from gateway.telemetry.metrics import METHODS
 
 # RFC 9110 §9.1: methods are case-sensitive. No method in use has a small letter, but some upstreams ignore case
@@ -100,8 +100,7 @@ class Receiver:
             elif name == b"x-request-id":
                 exchange.request_id = self._ids.choose(value)
             elif name == b"traceparent":
-                trace = parse_traceparent(value)
-                exchange.trace_id = trace.trace_id if trace is not None else ""
+                exchange.trace_id = trace_id_of(value)
         rules = self.rules
         if size > rules.max_header or len(headers) > rules.max_headers:
             raise RequestRefused(431, "request.header-size", "The request's header fields are too many or too long.")

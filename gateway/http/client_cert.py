@@ -14,8 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from gateway.api.messages import Headers
 from gateway.http.fields import split_list, split_parameters
-from gateway.http.structured import Item, StructuredError, parse_item
-from gateway.http.structured_text import serialise_item
+from gateway.http.structured import StructuredError, parse_item
 
 ClientCertHeader = Literal["none", "client-cert", "xfcc"]
 
@@ -41,8 +40,8 @@ def certificate_reader(header: ClientCertHeader) -> Callable[[Headers], bytes | 
 
 
 def write_client_cert(der: bytes) -> bytes:
-    """The value of Client-Cert (RFC 9440 §2.2)."""
-    return serialise_item(Item(der))
+    """The value of Client-Cert (RFC 9440 §2.2): a byte sequence (RFC 9651 §4.1.8)."""
+    return b":%b:" % binascii.b2a_base64(der, newline=False)
 
 
 def _of_client_cert(headers: Headers) -> bytes | None:

@@ -2,7 +2,7 @@
 
 Values are Python's own: int, Decimal, str, bytes, bool; and Token, DisplayString and Date for those that it lacks. Several
 fields of one name are joined with a comma before they are parsed (RFC 9651 §4.2). `StructuredError` means: ignore the field.
-Parsing follows RFC 9651 §4.2, one function per algorithm; structured_text.py writes.
+Parsing follows RFC 9651 §4.2, one function per algorithm.
 """
 
 from __future__ import annotations
@@ -65,15 +65,6 @@ def parse_item(raw: bytes) -> Item:
     item = _item(cursor)
     cursor.end()
     return item
-
-
-def parse_list(raw: bytes) -> list[Member]:
-    cursor = _Cursor(raw)
-    members: list[Member] = []
-    while cursor.more:
-        members.append(_member(cursor))
-        cursor.comma()
-    return members
 
 
 def parse_dictionary(raw: bytes) -> dict[str, Member]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from gateway.api.errors import RequestRefused
 
@@ -31,14 +31,6 @@ class BadTarget(RequestRefused):
         super().__init__(400, code, detail)
 
 
-class Target(NamedTuple):
-    """A request target, taken apart and not yet in normal form. `authority` is None in origin-form."""
-
-    authority: bytes | None
-    path: bytes
-    query: bytes
-
-
 _PCHAR = rb"A-Za-z0-9\-._~!$&'()*+,;=:@"  # RFC 3986 §3.3, without the triplets
 _FIRST = _PCHAR.replace(b".", b"")
 # Already normal: no triplet, no empty segment, and a leading dot only where a letter or digit follows (`/.well-known`).
@@ -52,7 +44,6 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 # A dot segment for whoever decodes %2F (many frameworks) or drops path parameters (servlet containers).
 _DISGUISED = re.compile(rb"(?:^|%2F)\.{1,2}(?:;|%2F|$)").search
 _QUERY = re.compile(rb"[!\"$-~]*+").fullmatch  # visible ASCII without "#"
-_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)([^?#]*)(?:\?(.*))?", re.DOTALL).fullmatch
 
 
 def normal_path(raw: bytes, rules: PathRules = DEFAULT_RULES) -> str:
@@ -126,21 +117,3 @@ def check_query(raw: bytes) -> None:
     """Refuse a query that cannot go on byte for byte: controls, spaces, "#", octets beyond ASCII (RFC 3986 §3.4)."""
     if not _QUERY(raw):
         raise BadTarget("request.target-octet", "the query holds an octet that must be percent-encoded")
-
-
-def split_target(raw: bytes) -> Target:
-    """Origin-form or absolute-form (RFC 9112 §3.2.1, §3.2.2), taken apart; the path is still raw.
-
-    The authority of an absolute-form target wins over the Host field. Raises BadTarget for every other form.
-    """
-    if raw[:1] == b"/":
-        path, _, query = raw.partition(b"?")
-        return Target(None, path, query)
-    found = _ABSOLUTE(raw)
-    if found is None:
-        raise BadTarget("request.target", "the request target is neither a path nor an http or https URI")
-    authority, path, query = found.groups()
-    # RFC 9110 §4.2.4: user information in an http URI is an error; §4.2.1: so is an empty host
-    if not authority or b"@" in authority:
-        raise BadTarget("request.target", "the request target has no host, or user information before it")
-    return Target(authority, path or b"/", query or b"")

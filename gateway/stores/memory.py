@@ -82,10 +82,6 @@ class _Sliced(Generic[T]):
     def delete(self, key: str) -> None:
         self._slices[hash(key) & self._mask].pop(key, None)
 
-    def keys_within(self, prefix: str) -> list[str]:
-        """All keys that begin with `prefix`; looks at every key, so never on the request path."""
-        return [key for slice_ in self._slices for key in slice_ if key.startswith(prefix)]
-
     def statistics(self) -> Statistics:
         return Statistics(sum(map(len, self._slices)), self.evicted)
 

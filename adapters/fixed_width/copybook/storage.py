@@ -6,13 +6,10 @@ numeric data". GnuCOBOL: binary-size 1-2-4-8. Micro Focus: "Storage assigned to 
 
 from __future__ import annotations
 
-from typing import Final
-
 from adapters.fixed_width.copybook.entries import Entry
 from adapters.fixed_width.copybook.picture import MAX_DIGITS, MAX_DIGITS_ELSEWHERE, parse_picture
 from adapters.fixed_width.model import Item, Kind, Picture, Sign
 
-DIALECTS: Final = ("ibm", "gnucobol", "microfocus")
 _TEXT = frozenset(("alphabetic", "alphanumeric", "alphanumeric-edited"))
 # Micro Focus, byte-storage mode: the most digits that n bytes take, signed and unsigned.
 _MF_SIGNED = (2, 4, 6, 9, 11, 14, 16, 18)

@@ -9,7 +9,7 @@ from gateway.api.errors import StoreError
 from gateway.api.standing import Durability
 from gateway.stores.redis.link import Link
 
-_SETTINGS = ("maxmemory-policy", "appendonly", "appendfsync", "min-replicas-to-write")
+_SETTINGS = ("maxmemory-policy", "appendonly", "appendfsync")
 _EVICTION = re.compile(r"^maxmemory_policy:(\S+)", re.MULTILINE)
 _JOURNAL = re.compile(r"^aof_enabled:(\d)", re.MULTILINE)
 
@@ -27,7 +27,6 @@ async def durability_of(link: Link, acks: int) -> Durability:
     return Durability(
         settings["maxmemory-policy"] or _first(_EVICTION, memory),
         "off" if journal == "no" else settings["appendfsync"],
-        int(settings["min-replicas-to-write"] or 0),
         acks,
     )
 

@@ -41,10 +41,10 @@ def test_a_follower_that_is_gone_is_forgotten():
 
 
 def test_what_a_crash_may_take():
-    assert "snapshot" in Durability("noeviction", "off", 0, 0).loses
-    assert "snapshot" in Durability("noeviction", "no", 0, 0).loses
-    assert "a second" in Durability("noeviction", "everysec", 0, 0).loses
-    assert Durability("noeviction", "always", 0, 0).loses == ""
-    assert Durability("noeviction", "off", 0, 1).loses == ""
-    assert not Durability("", "", 0, 0).evicts
-    assert Durability("volatile-lru", "always", 0, 1).evicts
+    assert "snapshot" in Durability("noeviction", "off", 0).loses
+    assert "snapshot" in Durability("noeviction", "no", 0).loses
+    assert "a second" in Durability("noeviction", "everysec", 0).loses
+    assert Durability("noeviction", "always", 0).loses == ""
+    assert Durability("noeviction", "off", 1).loses == ""
+    assert not Durability("", "", 0).evicts
+    assert Durability("volatile-lru", "always", 1).evicts

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.http import target
-from gateway.http.target import BadTarget, PathRules, Target, check_query, normal_path, split_target
+from gateway.http.target import BadTarget, PathRules, check_query, normal_path
 
 KEEP = PathRules(double_slash="keep")
 REFUSE = PathRules("refuse", "refuse")
@@ -177,42 +177,6 @@ def test_the_short_way_and_the_long_way_agree(raw: bytes, rules: PathRules) -> N
             return refused.code
 
     assert outcome(normal_path) == outcome(target._normalise)
-
-
-@pytest.mark.parametrize(
-    ("raw", "taken_apart"),
-    [
-        (b"/a?b=c?d", Target(None, b"/a", b"b=c?d")),
-        (b"/a", Target(None, b"/a", b"")),
-        (b"//host/a", Target(None, b"//host/a", b"")),
-        (b"http://api.example/a/b?c=/d", Target(b"api.example", b"/a/b", b"c=/d")),
-        (b"HTTPS://API.example:8443", Target(b"API.example:8443", b"/", b"")),
-        (b"http://[::1]:80?x", Target(b"[::1]:80", b"/", b"x")),
-    ],
-)
-def test_targets_are_taken_apart(raw: bytes, taken_apart: Target) -> None:
-    assert split_target(raw) == taken_apart
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"*",
-        b"api.example:443",
-        b"ftp://a/b",
-        b"http:/a",
-        b"http:///a",
-        b"http://u:p@h/a",
-        b"http://h/a#b",
-        b"a/b",
-        b"?a",
-        b" /a",
-    ],
-)
-def test_targets_of_other_forms(raw: bytes) -> None:
-    with pytest.raises(BadTarget):
-        split_target(raw)
 
 
 @pytest.mark.parametrize("raw", [b"", b"a=b&c=%zz", b"!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~"])

@@ -47,9 +47,9 @@ def test_one_that_began_to_drop_keys_while_it_was_away_is_not_used(redis_program
 @pytest.mark.parametrize(
     ("options", "durability", "loses"),
     [
-        ((), Durability("noeviction", "off", 0, 0), "since its last snapshot"),
-        (("--appendonly", "yes"), Durability("noeviction", "everysec", 0, 0), "up to a second"),
-        (("--appendonly", "yes", "--appendfsync", "always"), Durability("noeviction", "always", 0, 0), ""),
+        ((), Durability("noeviction", "off", 0), "since its last snapshot"),
+        (("--appendonly", "yes"), Durability("noeviction", "everysec", 0), "up to a second"),
+        (("--appendonly", "yes", "--appendfsync", "always"), Durability("noeviction", "always", 0), ""),
     ],
     ids=["no journal", "everysec", "always"],
 )
@@ -91,7 +91,7 @@ def test_where_nothing_is_told_the_log_says_what_must_be_so(play, caplog):
         async with fake_server(answer) as url, opened(url, lasting=True) as backend:
             await backend.settled()
             assert backend.standing.available
-            assert backend.standing.durability == Durability("", "", 0, 0)
+            assert backend.standing.durability == Durability("", "", 0)
 
     play(scenario())
     assert "does not tell its maxmemory-policy; it must be noeviction" in caplog.text
