@@ -37,3 +37,8 @@ def cpu_and_rss(pid: int) -> tuple[float, float]:
         seconds += sum(int(field) for field in fields[11:15]) / TICK  # its own and its reaped children's
         memory += int(fields[21]) * PAGE / 2**20
     return seconds, memory
+
+
+def resident_bytes(pid: int) -> int:
+    """Of this process alone. Raises OSError when it is gone."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE

@@ -17,8 +17,8 @@ FOUND, NOT_FOUND, BAD_RECORD = "00", "04", "12"
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[str]:
-    """Answers on a free port of 127.0.0.1; its URL."""
+async def served(port: int = 0) -> AsyncIterator[str]:
+    """Answers on this port of 127.0.0.1, else on a free one; its URL."""
     talking: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -33,7 +33,7 @@ async def served() -> AsyncIterator[str]:
             talking.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", port)
     try:
         yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:

@@ -11,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+FIRST_NUMBER = 1001
 MAX_ORDERS = 1000  # a demo may run for weeks
+FIRST = (("sluice board", 2), ("penstock", 1), ("trash rack", 12))
 
 
 class DemoOrders:
@@ -19,9 +21,8 @@ class DemoOrders:
 
     def __init__(self) -> None:
         self._orders: dict[str, dict[str, Any]] = {}
-        self._numbers = itertools.count(1001)
-        for item, quantity in (("sluice board", 2), ("penstock", 1), ("trash rack", 12)):
-            self._add(item, quantity)
+        self._numbers = itertools.count(FIRST_NUMBER)
+        self.begin()
         self.app = Starlette(
             routes=[
                 Route("/orders", self._list),
@@ -30,18 +31,28 @@ class DemoOrders:
             ]
         )
 
-    def _add(self, item: str, quantity: int) -> dict[str, Any]:
+    def begin(self) -> None:
+        for item, quantity in FIRST:
+            self.add(item, quantity)
+
+    def add(self, item: str, quantity: int) -> dict[str, Any]:
         number = str(next(self._numbers))
         order = self._orders[number] = {"id": number, "item": item, "quantity": quantity, "state": "accepted"}
         if len(self._orders) > MAX_ORDERS:
             del self._orders[next(iter(self._orders))]
         return order
 
+    def find(self, number: str) -> dict[str, Any] | None:
+        return self._orders.get(number)
+
+    def listed(self) -> list[dict[str, Any]]:
+        return list(self._orders.values())
+
     async def _list(self, request: Request) -> JSONResponse:
-        return JSONResponse({"orders": list(self._orders.values())})
+        return JSONResponse({"orders": self.listed()})
 
     async def _get(self, request: Request) -> JSONResponse:
-        order = self._orders.get(request.path_params["id"])
+        order = self.find(request.path_params["id"])
         return JSONResponse({"error": "no such order"}, 404) if order is None else JSONResponse(order)
 
     async def _create(self, request: Request) -> JSONResponse:
@@ -52,5 +63,5 @@ class DemoOrders:
             item, quantity = None, 0
         if not isinstance(item, str) or not isinstance(quantity, int) or not 0 < quantity <= 10_000:
             return JSONResponse({"error": 'an order is {"item": TEXT, "quantity": 1 to 10000}'}, 400)
-        order = self._add(item[:200], quantity)
+        order = self.add(item[:200], quantity)
         return JSONResponse(order, 201, {"location": f"/orders/{order['id']}"})

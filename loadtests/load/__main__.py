@@ -22,7 +22,7 @@ from typing import NoReturn
 
 import httpx
 
-from loadtests.load import checks, preflight, report
+from loadtests.load import checks, growth, preflight, report
 from loadtests.load.drive import Driver, generators, saturated_first
 from loadtests.load.objectives import Objective, ObjectivesError, Verdict, judge
 from loadtests.load.objectives import read as read_objectives
@@ -30,8 +30,9 @@ from loadtests.load.plan import Plan
 from loadtests.load.preflight import PreflightError
 from loadtests.load.recorder import Notes
 from loadtests.load.sampler import Sampler
-from loadtests.load.shapes import BREAKPOINT, SHAPES, Search
+from loadtests.load.shapes import BREAKPOINT, SHAPES, SOAK, Search
 from loadtests.load.stage import ROOT, Stage, StageError, divided, own_stage
+from loadtests.load.unrest import Unrest
 from loadtests.machine import commit, machine
 from loadtests.scenarios import SCENARIOS, About
 
@@ -222,8 +223,11 @@ def load(
     notes = Notes([work / f"calls-{number}.jsonl" for number in range(options.processes)])
     sampler = Sampler(stage.ops, os.environ.get("LOADTEST_OPS_TOKEN", ""), stage.parts)
     driver = Driver(work, notes, _say)
+    unrest = Unrest(stage, sampler.ops_token)
     run.began = time.time()
     sampler.start()
+    if options.shape == SOAK:
+        unrest.start()
     steps = []
     search = Search(options.level, options.level * MOST)
     try:
@@ -243,6 +247,8 @@ def load(
         run.notes.append("Interrupted: what is told here is what was seen until then.")
         _say("interrupted; waiting for calls under way, then the report\n")
     run.ended = time.time()
+    if options.shape == SOAK:
+        unrest.stop()
     driver.quiet()
     sampler.stop()
     notes.poll()
@@ -257,6 +263,9 @@ def load(
         _tell_limit(run, search, steps, about)
     else:
         run.verdicts += judge(objectives, run.seconds)
+    if options.shape == SOAK:
+        run.verdicts += [growth.nothing_lost(run.seconds), *unrest.verdicts()]
+        run.verdicts += growth.verdicts(run.samples, run.began, run.ended)
     run.verdicts += _checks(about, work, stage, run)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,12 +12,15 @@ from dataclasses import dataclass, field
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtests.processes import cpu_and_rss
+from loadtests.processes import cpu_and_rss, resident_bytes
 
 EVERY_S = 1.0
 SEEN = {
     "sluicegate_worker_cpu_seconds_total": "gateway cpu s",
     "sluicegate_worker_resident_bytes": "gateway bytes",
+    "sluicegate_worker_open_descriptors": "gateway descriptors",
+    "sluicegate_worker_tasks": "gateway tasks",
+    "sluicegate_upstream_connections": "upstream connections",
     "sluicegate_in_flight_requests": "in flight",
     "sluicegate_upstream_waiting_calls": "waiting for a connection",
     "sluicegate_workers_alive": "workers",
@@ -59,6 +63,7 @@ class Sampler:
                     for name, pids in self.parts.items()
                     if name != "gateway"  # it says so itself
                 }
+                values |= supervisor(self.parts.get("gateway", ()))
                 if self.ops:
                     try:
                         values |= scraped(client.get(f"{self.ops}/metrics").raise_for_status().text)
@@ -66,6 +71,21 @@ class Sampler:
                         self.failures += 1
                 self.samples.append(Sample(time.time(), values))
                 self._ended.wait(EVERY_S)
+
+
+def supervisor(pids: Sequence[int]) -> dict[str, float]:
+    """What the gateway's first process has, which is in no metric; nothing where it is not ours to see, or gone."""
+    try:
+        return (
+            {
+                "supervisor bytes": float(sum(resident_bytes(pid) for pid in pids)),
+                "supervisor descriptors": float(sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)),
+            }
+            if pids
+            else {}
+        )
+    except OSError:
+        return {}
 
 
 def scraped(text: str) -> dict[str, float]:

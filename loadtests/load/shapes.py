@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-BREAKPOINT = "breakpoint"
+BREAKPOINT, SOAK = "breakpoint", "soak"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,11 @@ SHAPES: Mapping[str, Shape] = {
         60,
         lambda passed: 1.0 if 0.4 <= passed < 0.6 else 0.2,
     ),
-    "soak": Shape("the level for half an hour", 1800, lambda passed: 1.0),
+    SOAK: Shape(
+        "the level for half an hour, while the configuration changes and upstreams are restarted; nothing may grow",
+        1800,
+        lambda passed: 1.0,
+    ),
     BREAKPOINT: Shape(
         "steps up until an objective breaks, then halves the gap; names the limit", 10, lambda passed: 1.0
     ),

@@ -5,6 +5,7 @@ Where there are cores enough, the gateway has one for each worker and the rest s
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,10 @@ class Stage:
     redis: bool = False
     parts: dict[str, list[int]] = field(default_factory=dict)
     """Process ids by what they are: gateway, upstreams, redis."""
+    restart_upstream: Callable[[], None] | None = None
+    """Ends one of two and starts it again, the other one the next time. Raises StageError."""
+    edit: Callable[[], None] | None = None
+    """Changes a policy of every route in the configuration; the gateway is not told."""
 
 
 @contextmanager
@@ -60,26 +65,42 @@ def own_stage(folder: Path, workers: int, fresh_tokens: int = 0, share: int = 10
     gateway_cores, other_cores = divided(workers, share)
 
     def start(name: str, command: list[str], cores: set[int], ends_by: int = signal.SIGTERM) -> subprocess.Popen[bytes]:
-        with (folder / f"{name}.log").open("wb") as log, (folder / f"{name}.out").open("wb") as out:
+        with (folder / f"{name}.log").open("ab") as log, (folder / f"{name}.out").open("wb") as out:
             process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=log, start_new_session=True)
         os.sched_setaffinity(process.pid, cores)  # before it has threads or children of its own
         running.append((process, ends_by))
-        stage.parts[name] = [process.pid]
         return process
 
+    def start_upstream(name: str, *ports: str) -> dict[str, str]:
+        command = [sys.executable, "-m", "loadtests.load.upstreams", "--orders", str(folder / "orders.sqlite")]
+        upstreams[name] = start(name, [*command, *ports], other_cores)
+        stage.parts["upstreams"] = [process.pid for process in upstreams.values()]
+        where: dict[str, str] = json.loads(_first_line(folder / f"{name}.out", upstreams[name], folder / f"{name}.log"))
+        return where
+
+    def restart_upstream() -> None:
+        name = next(turns)
+        end(upstreams[name], signal.SIGTERM)
+        at = {what: url.rpartition(":")[2] for what, url in addresses[name].items()}
+        start_upstream(name, "--port", at["http"], "--records-port", at["mainframe"])
+
+    def write_configuration(size: str) -> None:
+        fresh = folder / "gateway.yaml"
+        fresh.write_text(filled({**values, "SIZE": size}), encoding="utf-8")
+        os.replace(fresh, folder / "config" / "gateway.yaml")
+
+    upstreams: dict[str, subprocess.Popen[bytes]] = {}
+    turns, sizes = itertools.cycle(("upstream-0", "upstream-1")), itertools.cycle(("63KiB", "64KiB"))
     port, ops_port, redis_port = free_ports(3)
     stage = Stage(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ops_port}", (), workers=workers)
     try:
-        upstreams = start("upstreams", [sys.executable, "-m", "loadtests.load.upstreams"], other_cores)
-        where = json.loads(_first_line(folder / "upstreams.out", upstreams, folder / "upstreams.log"))
-        stage.ledger = f"{where['http']}/-/ledger"
+        addresses = {name: start_upstream(name) for name in ("upstream-0", "upstream-1")}
+        stage.ledger = f"{addresses['upstream-0']['http']}/-/ledger"
+        stage.restart_upstream = restart_upstream
         redis = redis_server()
         if redis is not None:
-            start(
-                "redis",
-                [redis, "--port", str(redis_port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
-                other_cores,
-            )
+            command = [redis, "--port", str(redis_port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+            stage.parts["redis"] = [start("redis", command, other_cores).pid]
             stage.redis = True
         issuer = Issuer(folder, "ES256")
         names = [f"partner-{number}" for number in range(PARTNERS)]
@@ -92,15 +113,19 @@ def own_stage(folder: Path, workers: int, fresh_tokens: int = 0, share: int = 10
             tokens.write_text("".join(f"{issuer.token(names[n % PARTNERS], 'orders')}\n" for n in range(fresh_tokens)))
             stage.fresh_tokens = str(tokens)
         values = {
-            "PORT": str(port), "OPS": str(ops_port), "FOLDER": str(folder), "HTTP": where["http"], "MAINFRAME": where["mainframe"],
+            "PORT": str(port), "OPS": str(ops_port), "FOLDER": str(folder),
+            "HTTP": ", ".join(f'"{at["http"]}"' for at in addresses.values()),
+            "MAINFRAME": ", ".join(f'"{at["mainframe"]}"' for at in addresses.values()),
             "DEMO": str(Path(gateway.demo.__file__).parent / "config"),
             "STORE": f"redis://127.0.0.1:{redis_port}/0" if redis else "memory",
         }  # fmt: skip
         (folder / "config").mkdir()
-        (folder / "config" / "gateway.yaml").write_text(filled(values), encoding="utf-8")
+        write_configuration("64KiB")
+        stage.edit = lambda: write_configuration(next(sizes))
         serve = [sys.executable, "-c", "from gateway.cli import main; main()", "serve", "--workers", str(workers)]
         serve += ["--config", str(folder / "config"), "--state", str(folder / "state")]
         gateway_process = start("gateway", serve, gateway_cores, signal.SIGINT)
+        stage.parts["gateway"] = [gateway_process.pid]
         _wait_ready(f"{stage.ops}/readyz", gateway_process, folder / "gateway.log")
         if share < 100:
             for pid in process_tree(gateway_process.pid)[1:]:
@@ -108,12 +133,16 @@ def own_stage(folder: Path, workers: int, fresh_tokens: int = 0, share: int = 10
         yield stage
     finally:
         for process, ends_by in reversed(running):
-            process.send_signal(ends_by)
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process, ends_by)
+
+
+def end(process: subprocess.Popen[bytes], by: int) -> None:
+    process.send_signal(by)  # does nothing to one that has ended
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def filled(values: dict[str, str]) -> str:

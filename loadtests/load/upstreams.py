@@ -1,8 +1,11 @@
 """What stands behind the gateway in a load test: the demo's orders, SOAP service and mainframe, and a few answers more.
 
-python -m loadtests.load.upstreams       prints {"http": URL, "mainframe": URL} as one line of JSON, then serves until it ends
+python -m loadtests.load.upstreams [--port N] [--records-port N] [--orders FILE]
 
-POST /orders          counts what was executed, by the order's item; GET /-/ledger tells
+prints {"http": URL, "mainframe": URL} as one line of JSON, then serves until SIGTERM: it takes no more connections, ends those that it has with their next
+answer, and is gone a second later. Several processes of one FILE have the same orders.
+
+POST /orders          executes; GET /-/ledger tells how often, by the order's item
 GET /profile          the name of the caller, from the token that the gateway passed on; private
 GET /products/{n}     1 KB that anyone may store
 GET /events           server-sent events, one a second, each with the caller's name
@@ -11,13 +14,15 @@ WebSocket /socket     says again what it is told, behind the caller's name
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import base64
 import json
 import signal
 import socket
-from collections import Counter
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -28,31 +33,27 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.demo import mainframe, orders, stock
+from gateway.demo import mainframe, stock
+from loadtests.load.kept_orders import KeptOrders
 from loadtests.load.known import EVENT_EVERY_S, product
 
-KEPT_ORDERS = 200_000  # a partner reads what it wrote a while ago
+LEAVE_S = 1.0
 
 
-class Ledger:
-    """Counts the orders that `app` has accepted, by their item: what a caller names differently each time stands here once."""
+class Leaving:
+    """Tells whoever calls to come on a new connection, once `now` is set: nobody then finds one closed that it wants to use."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.executed: Counter[str] = Counter()
+        self.now = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        created = False
-
-        async def noting(message: Message) -> None:
-            nonlocal created
-            if message["type"] == "http.response.start":
-                created = message["status"] == 201
-            elif created and message.get("body"):
-                self.executed[json.loads(message["body"])["item"]] += 1
+        async def telling(message: Message) -> None:
+            if self.now and message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
-        await self.app(scope, receive, noting)
+        await self.app(scope, receive, telling)
 
 
 def caller_of(headers: Headers) -> str:
@@ -94,12 +95,9 @@ async def _socket(websocket: WebSocket) -> None:
         return
 
 
-def application() -> Starlette:
-    orders.MAX_ORDERS = KEPT_ORDERS
-    ledger = Ledger(orders.DemoOrders().app)
-
+def application(orders: KeptOrders) -> Starlette:
     async def told(request: Request) -> JSONResponse:
-        return JSONResponse(ledger.executed)
+        return JSONResponse(orders.executed())
 
     return Starlette(
         routes=[
@@ -109,27 +107,43 @@ def application() -> Starlette:
             Route("/events", _events),
             WebSocketRoute("/socket", _socket),
             *stock.app.routes,
-            Mount("/", ledger),
+            Mount("/", orders.app),
         ]
     )
 
 
-async def serve() -> None:
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    config = uvicorn.Config(
-        application(), log_level="error", access_log=False, ws="wsproto", timeout_graceful_shutdown=1
-    )
+async def serve(port: int, records_port: int, file: Path) -> None:
+    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+    app = Leaving(application(KeptOrders(file)))
+    config = uvicorn.Config(app, log_level="error", access_log=False, ws="wsproto", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-
-    def stop() -> None:
-        server.should_exit = True
-
-    async with mainframe.served() as records:
+    asked = asyncio.Event()
+    async with mainframe.served(records_port) as records:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
-        print(json.dumps({"http": f"http://127.0.0.1:{listener.getsockname()[1]}", "mainframe": records}), flush=True)
+        while not server.started:
+            await asyncio.sleep(0.01)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)  # after the server's own
+        at = listener.getsockname()
+        print(json.dumps({"http": f"http://127.0.0.1:{at[1]}", "mainframe": records}), flush=True)
+        await asked.wait()
+        app.now = True
+        for accepting in server.servers:
+            accepting.close()
+        listener.close()
+        await asyncio.sleep(LEAVE_S)
+        server.should_exit = True
         await serving
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--records-port", type=int, default=0)
+    parser.add_argument("--orders", type=Path, metavar="FILE", help="default: a file of its own")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sluicegate-orders-") as folder:
+        asyncio.run(serve(options.port, options.records_port, options.orders or Path(folder) / "orders.sqlite"))
+
+
 if __name__ == "__main__":
-    asyncio.run(serve())
+    main()
