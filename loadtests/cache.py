@@ -29,7 +29,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import uvloop
-from machine import commit, machine
+from machine import record
 
 from gateway.api.messages import Headers
 from policies.cache.core import keep
@@ -249,8 +249,7 @@ def main() -> None:
         table = fill(*arguments.figures)
     print(table)
     if arguments.record:
-        target = Path(__file__).parent / "results" / f"cache-{arguments.command}.txt"
-        target.write_text(f"{machine()}\ncommit {commit()}\n\n{table}\n")
+        record(f"cache-{arguments.command}.txt", table)
 
 
 if __name__ == "__main__":

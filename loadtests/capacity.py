@@ -23,7 +23,7 @@ from pathlib import Path
 
 from loadtests.load.objectives import read as read_objectives
 from loadtests.load.scalability import fit, fits
-from loadtests.machine import commit, machine
+from loadtests.machine import record
 from loadtests.scenarios import SCENARIOS
 
 HERE = Path(__file__).parent
@@ -93,7 +93,7 @@ def main() -> None:
     table = "\n".join(told(rounds, options.scenario, options.share, options.plan))
     print(table)
     if options.record:
-        (HERE / "results" / "capacity.txt").write_text(f"{machine()}\ncommit {commit()}\n\n{table}\n")
+        record("capacity.txt", table)
 
 
 if __name__ == "__main__":

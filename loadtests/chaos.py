@@ -36,7 +36,7 @@ from pathlib import Path
 import uvloop
 from chaos_callers import BROKEN, Load, Outcomes, load
 from chaos_peers import OTHERS_CORE, Envoy, Gateway, Target, Up, free_port
-from machine import commit, machine
+from machine import RESULTS, measured_on
 from peers import envoy_binary
 from processes import cpu_and_rss
 
@@ -282,8 +282,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         uvloop.run(run(arguments, table, Path(folder)))
     if arguments.record:
-        text = "\n".join(("# chaos", "", machine(), f"commit {commit()}", "", HEAD, *table.lines))
-        (HERE / "results" / "chaos.md").write_text(text + "\n")
+        text = "\n".join(("# chaos", "", measured_on(), "", HEAD, *table.lines))
+        (RESULTS / "chaos.md").write_text(text + "\n")
     sys.exit(1 if table.broken else 0)
 
 

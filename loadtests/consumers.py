@@ -25,7 +25,7 @@ from pathlib import Path
 from subprocess import DEVNULL, Popen
 from typing import Any
 
-from machine import commit, machine
+from machine import record
 from processes import cpu_and_rss, process_tree
 
 from gateway.compile import Compiler
@@ -197,8 +197,7 @@ def main() -> None:
     table = "\n".join(lines)
     print(table)
     if arguments.record:
-        target = Path(__file__).parent / "results" / "consumers.txt"
-        target.write_text(f"{machine()}\ncommit {commit()}\n\n{table}\n")
+        record("consumers.txt", table)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from machine import commit, machine
+from machine import record
 
 from adapters.fixed_width.codec.jsontext import dumps, loads_raw
 from adapters.fixed_width.codec.records import RecordCodec
@@ -152,12 +152,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        report = [
-            machine(),
-            f"commit {commit()}",
-            "",
-            "copybook  what                                       records/s     µs",
-        ]
+        report = ["copybook  what                                       records/s     µs"]
         for book in ("account", "plain"):
             codec, data, lines = make(folder, book, arguments.records)
             report += rates(codec, book, data, lines, arguments.records)
@@ -166,10 +161,10 @@ def main() -> None:
             rate = float(subprocess.run(peer, stdout=subprocess.PIPE, text=True, check=True).stdout)
             report.append(f"{'plain':9} {'coboljsonifier, file to JSON lines':42} {rate:9,.0f}  {1e6 / rate:5.1f}")
         report += ["", *memory(arguments.octets, folder / "account.bin", folder)]
-    text = "\n".join(report) + "\n"
-    print(text, end="")
+    table = "\n".join(report)
+    print(table)
     if arguments.record:
-        (HERE / "results" / "fixed_width.txt").write_text(text)
+        record("fixed_width.txt", table)
 
 
 if __name__ == "__main__":

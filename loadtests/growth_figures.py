@@ -23,7 +23,7 @@ import urllib.request
 from pathlib import Path
 
 from growth import write_config
-from machine import commit, machine
+from machine import record
 from peers import UPSTREAM_PORT, upstream_config
 from processes import cpu_and_rss
 from sidebyside import BODY, load, start, stop, wait_port
@@ -187,9 +187,7 @@ def main() -> None:
     table = "\n".join(lines)
     print(table)
     if arguments.record:
-        target = Path(__file__).parent / "results" / "growth.txt"
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(f"{machine()}\ncommit {commit()}\n\n{table}\n")
+        record("growth.txt", table)
 
 
 if __name__ == "__main__":

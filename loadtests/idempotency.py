@@ -26,7 +26,7 @@ import idempotency_cost
 import idempotency_faults
 import idempotency_kill
 import idempotency_race
-from machine import commit, machine
+from machine import measured_on
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -64,7 +64,7 @@ def main() -> int:
                 )
                 table, good = idempotency_cost.table(figures, options.store), True
     store = "" if options.what == "faults" else f", store {options.store}"
-    text = f"{machine()}\ncommit {commit()}{store}\n\n{table}\n"
+    text = f"{measured_on()}{store}\n\n{table}\n"
     print(text)
     if options.record:
         of = "" if options.what == "faults" else "-" + re.sub(r"\W+", "-", options.store.partition(":")[0])

@@ -1,4 +1,4 @@
-"""What a recorded figure was measured on: processor, cores, memory, kernel, Python, versions of what matters, commit."""
+"""Keeps tables of figures, and says what they were measured on: hardware, versions of what matters, commit."""
 
 from __future__ import annotations
 
@@ -8,9 +8,21 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+RESULTS = Path(__file__).parent / "results"
+
+
+def record(name: str, table: str) -> None:
+    """Keep a table among the results, below what it was measured on."""
+    (RESULTS / name).write_text(f"{measured_on()}\n\n{table}\n")
+
+
+def measured_on() -> str:
+    """What stands above every recorded table."""
+    return f"{machine()}\ncommit {commit()}"
+
 
 def machine() -> str:
-    """A few lines that stand above every recorded table."""
+    """Two lines: the hardware, and the versions of what matters."""
     cpu = next(
         (
             line.split(":", 1)[1].strip()

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import uvloop
 from fixed_width import HERE, value_of
-from machine import commit, machine
+from machine import record
 from processes import cpu_and_rss
 from stream import measured, wait_port
 
@@ -219,7 +219,7 @@ def main() -> None:
     table = "\n".join(uvloop.run(run(arguments.requests, arguments.rounds, arguments.bulk)))
     print(table)
     if arguments.record:
-        (HERE / "results" / "messages.txt").write_text(f"{machine()}\ncommit {commit()}\n\n{table}\n")
+        record("messages.txt", table)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from machine import commit, machine
+from machine import record
 from peers import UPSTREAM_PORT, peers, upstream_config
 from sidebyside import BODY, check_answer, load, own_targets, start, stop, wait_port
 
@@ -82,9 +82,7 @@ def main() -> None:
     table = "\n".join(lines)
     print(table)
     if arguments.record:
-        target = Path(__file__).parent / "results" / ("paced-cached.txt" if cached else "paced.txt")
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(f"{machine()}\ncommit {commit()}\n\n{table}\n")
+        record("paced-cached.txt" if cached else "paced.txt", table)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ import time
 from pathlib import Path
 
 import configurations
-from machine import commit, machine
+from machine import record
 from peers import UPSTREAM_PORT, Peer, alg_of, peers, upstream_config
 from processes import cpu_and_rss
 from tokens import Issuer, wrk_script
@@ -203,9 +203,7 @@ def main() -> None:
     for name, why in failed.items():
         print(f"{name:<20}FAILED: {why} (log: {workdir / (name + '.log')})")
     if arguments.record:
-        target = Path(__file__).parent / "results" / f"sidebyside-{arguments.scenario}.txt"
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(f"{machine()}\ncommit {commit()}\n\n{table}\n")
+        record(f"sidebyside-{arguments.scenario}.txt", table)
     sys.exit(1 if failed else 0)
 
 

@@ -21,7 +21,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from machine import commit, machine
+from machine import record
 from processes import cpu_and_rss
 from stream import wait_port
 
@@ -292,11 +292,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--record", action="store_true", help="write loadtests/results/soap.txt")
     options = parser.parse_args()
-    rows = asyncio.run(run(options.seconds, options.rounds))
-    text = f"{machine()}\ncommit {commit()}\n\n" + "\n".join(rows) + "\n"
-    print(text)
+    table = "\n".join(asyncio.run(run(options.seconds, options.rounds)))
+    print(table)
     if options.record:
-        (Path(__file__).parent / "results" / "soap.txt").write_text(text)
+        record("soap.txt", table)
 
 
 if __name__ == "__main__":

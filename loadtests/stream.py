@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import configurations
-from machine import commit, machine
+from machine import record
 from processes import cpu_and_rss
 
 PIECE = bytes(256 * 1024)
@@ -139,9 +139,7 @@ def main() -> None:
     table = "\n".join(asyncio.run(run(arguments.octets)))
     print(table)
     if arguments.record:
-        target = Path(__file__).parent / "results" / "stream.txt"
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(f"{machine()}\ncommit {commit()}\n\n{table}\n")
+        record("stream.txt", table)
 
 
 if __name__ == "__main__":

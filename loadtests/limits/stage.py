@@ -18,12 +18,11 @@ from types import TracebackType
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from machine import commit, machine
+from machine import record
 from processes import cpu_and_rss
 
 __all__ = ["Gateway", "Redis", "Told", "call_at_pace", "cpu_and_rss", "key_of", "record"]
 
-RESULTS = Path(__file__).parents[1] / "results"
 
 CONFIG = """\
 version: 1
@@ -175,8 +174,3 @@ async def call_at_pace(port: int, number: int, per_s: float, seconds: float, con
 
     await asyncio.gather(*(one(place) for place in range(connections)))
     return told
-
-
-def record(name: str, table: str) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / name).write_text(f"{machine()}\ncommit {commit()}\n\n{table}\n")

@@ -33,7 +33,7 @@ from loadtests.load.sampler import Sampler
 from loadtests.load.shapes import BREAKPOINT, SHAPES, SOAK, Search
 from loadtests.load.stage import ROOT, Stage, StageError, divided, own_stage
 from loadtests.load.unrest import Unrest
-from loadtests.machine import commit, machine
+from loadtests.machine import measured_on
 from loadtests.scenarios import SCENARIOS, About
 
 MOST = 20  # `breakpoint` ends at so many times the level
@@ -195,8 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def new_run(options: Options) -> report.Run:
     host = options.host or "a gateway started for the run"
     unit, now = SCENARIOS[options.scenario].unit, time.time()
-    what = f"{machine()}\ncommit {commit()}"
-    return report.Run(options.scenario, options.shape, host, unit, options.level, now, now, what)
+    return report.Run(options.scenario, options.shape, host, unit, options.level, now, now, measured_on())
 
 
 def _stage(options: Options, work: Path, started: ExitStack) -> Stage:

@@ -19,7 +19,7 @@ from gateway.http.hop_by_hop import strip_request
 from gateway.http.host import parse_authority
 from gateway.http.request_id import RequestIds
 from gateway.http.target import normal_path
-from gateway.http.trace import parse_traceparent
+from gateway.http.trace import trace_id_of
 from gateway.routing import RouteTable, build_in_slices, dismantle, route_match
 
 FIELDS = [
@@ -57,7 +57,7 @@ def pieces() -> None:
     show("copy + ProxyRules.apply, trusted proxy", lambda: trusted.apply(Headers(forwarded), "10.0.0.1", "http", b"h"))
     show("request id, new", ids.new)
     show("request id, the caller's", lambda: ids.choose(b"0af7651916cd43dd8448eb211c80319c"))
-    show("traceparent", lambda: parse_traceparent(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
+    show("traceparent", lambda: trace_id_of(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
 
 
 def tables(count: int) -> None:

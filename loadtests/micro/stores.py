@@ -26,7 +26,7 @@ from gateway.stores.keys import scoped
 from gateway.stores.memory import MemoryStore
 from gateway.stores.redis.address import TIMEOUT_S, parse
 from gateway.stores.redis.single import SingleStore
-from loadtests.machine import commit, machine
+from loadtests.machine import record
 from tests.redis_servers import RedisServer, programs
 
 ROOT = Path(__file__).parent.parent.parent
@@ -188,10 +188,10 @@ def main() -> None:
     with RedisServer(program) as server:
         rows = [*uvloop.run(costs(server, arguments.calls)), "", *uvloop.run(latencies(server)), ""]
     rows += million(arguments.keys)
-    text = "\n".join([machine(), f"commit {commit()}", "", *rows]) + "\n"
-    print(text)
+    table = "\n".join(rows)
+    print(table)
     if arguments.record:
-        (ROOT / "loadtests/results/stores.txt").write_text(text)
+        record("stores.txt", table)
 
 
 if __name__ == "__main__":
