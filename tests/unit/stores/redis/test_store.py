@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from contextlib import contextmanager
 
 import pytest
 
@@ -11,6 +12,24 @@ from gateway.stores.keys import scoped
 from tests.redis_clock import RedisClock, clocked_store
 from tests.redis_servers import RedisServer, free_port
 from tests.unit.stores.redis.scenes import PATIENT, Ask, opened, until
+
+
+@contextmanager
+def written_to(backend):
+    """The pieces that are written to the server meanwhile."""
+    link = backend._server.link
+    transport, written = link._transport, []
+
+    class Spy:
+        def write(self, data):
+            written.append(data)
+            transport.write(data)
+
+    link._transport = Spy()
+    try:
+        yield written
+    finally:
+        link._transport = transport
 
 
 def test_arguments_arrive_with_all_their_digits_and_keys_within_the_prefix(redis_server, play):
@@ -33,18 +52,54 @@ def test_what_one_turn_asks_for_travels_together(redis_server, play):
         async with opened(f"{redis_server.url}?{PATIENT}") as backend:
             store = scoped(backend, "policy")
             await store.put("k", b"v", 5)  # the server knows the script from now on
-            written: list[bytes] = []
-            link = backend._server.link
-            transport, link._transport = link._transport, type("Spy", (), {"write": lambda self, data: keep(data)})()
+            with written_to(backend) as written:
+                await asyncio.gather(*(store.put(f"k{n}", b"v", 5) for n in range(64)))
+            assert [data.count(b"EVALSHA") for data in written] == [64]
 
-            def keep(data):
-                written.append(data)
-                transport.write(data)
+    play(scenario())
 
-            await asyncio.gather(*(store.put(f"k{n}", b"v", 5) for n in range(64)))
-            link._transport = transport
-            assert len(written) == 1
-            assert written[0].count(b"EVALSHA") == 64
+
+def test_what_comes_while_an_answer_is_awaited_leaves_together_with_it(redis_server, play):
+    async def scenario():
+        async with opened(f"{redis_server.url}?{PATIENT}") as backend:
+            store = scoped(backend, "policy")
+            await store.put("k", b"v", 5)
+            with written_to(backend) as written:
+                redis_server.process.send_signal(signal.SIGSTOP)
+                try:
+                    asked = [asyncio.ensure_future(store.put("first", b"v", 5))]
+                    await until(lambda: written)
+                    for n in range(3):  # a turn each
+                        asked.append(asyncio.ensure_future(store.put(f"k{n}", b"v", 5)))
+                        await asyncio.sleep(0)
+                        await asyncio.sleep(0)
+                    assert len(written) == 1
+                finally:
+                    redis_server.process.send_signal(signal.SIGCONT)
+                await asyncio.gather(*asked)
+            assert [data.count(b"EVALSHA") for data in written] == [1, 3]
+
+    play(scenario())
+
+
+def test_what_has_not_left_when_the_server_is_found_silent_was_never_asked(redis_server, play):
+    async def scenario():
+        async with opened(f"{redis_server.url}?timeout=50ms") as backend:
+            store = scoped(backend, "policy")
+            await store.put("k", b"v", 5)
+            with written_to(backend) as written:
+                redis_server.process.send_signal(signal.SIGSTOP)
+                try:
+                    asked = asyncio.ensure_future(store.put("first", b"v", 5))
+                    await until(lambda: written)
+                    kept_back = asyncio.ensure_future(store.put("second", b"v", 5))
+                    failed = await asyncio.gather(asked, kept_back, return_exceptions=True)
+                    assert [type(one) for one in failed] == [StoreError, StoreError]
+                    assert [one.asked for one in failed] == [True, False]
+                finally:
+                    redis_server.process.send_signal(signal.SIGCONT)
+            await until(lambda: backend.standing.available)
+            assert await store.get("second") is None
 
     play(scenario())
 
