@@ -1,14 +1,15 @@
 """Idempotency keys, proved and measured: executed twice or not, whatever is killed, stopped, lost or full; and what a key costs.
 
-    python loadtests/idempotency.py kill  [--store sqlite|redis] [--rounds 200] [--record]
+    python loadtests/idempotency.py kill  [--store sqlite|redis] [--rounds 200] [--whole] [--record]
     python loadtests/idempotency.py race  [--store sqlite|redis] [--record]
     python loadtests/idempotency.py faults [--record]
     python loadtests/idempotency.py cost  [--store sqlite|redis] [--connections 64] [--seconds 5] [--rounds 3] [--record]
 
 `kill`: callers POST with a new key each, and again until they are answered; at a random moment of every round the gateway gets SIGKILL,
-and is started again; afterwards every key is asked for once more. `race`: 200 callers of one key at
-once, on one gateway and on three that share a store. `faults`: owners stopped past their lease, replies lost, a Redis that is killed,
-paused, out of memory, failed over. `cost`: processor time of the gateway for each POST with a
+and is started again; afterwards every key is asked for once more. The gateway is forked from a process that has everything imported, to
+be back at once; with `--whole` it is the real `serve`, supervisor and worker, which takes seconds (40 rounds unless told otherwise).
+`race`: 200 callers of one key at once, on one gateway and on three that share a store. `faults`: owners stopped past their lease,
+replies lost, a Redis that is killed, paused, out of memory, failed over. `cost`: processor time of the gateway for each POST with a
 key, over the same without the policy. Each ends with 1 when the table is not what it must be. Needs Debian's redis-server for `--store
 redis`, and wrk and nginx for `cost`.
 """
@@ -44,9 +45,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="idempotency-") as folder:
         match options.what:
             case "kill":
-                killed = asyncio.run(
-                    idempotency_kill.kill(options.rounds or 200, Path(folder), options.store, whole=options.whole)
-                )
+                rounds = options.rounds or (40 if options.whole else 200)
+                killed = asyncio.run(idempotency_kill.kill(rounds, Path(folder), options.store, whole=options.whole))
                 table, good = idempotency_kill.table(killed), killed.good
             case "race":
                 raced = [
@@ -67,8 +67,9 @@ def main() -> int:
     text = f"{measured_on()}{store}\n\n{table}\n"
     print(text)
     if options.record:
+        what = f"{options.what}-whole" if options.whole else options.what
         of = "" if options.what == "faults" else "-" + re.sub(r"\W+", "-", options.store.partition(":")[0])
-        (RESULTS / f"idempotency-{options.what}{of}.md").write_text(text)
+        (RESULTS / f"idempotency-{what}{of}.md").write_text(text)
     return 0 if good else 1
 
 

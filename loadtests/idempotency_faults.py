@@ -1,6 +1,6 @@
 """Owners that are stopped, replies that are lost, a Redis that dies, hangs, is full or fails over: was anything executed twice?
 
-Each scene has its own gateways, store and upstream, and returns what it saw.
+Each scene has its own gateways, store and upstream, and returns what it saw. tests/wire/test_idempotency_faults.py plays them in short.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from idempotency_world import LEASE_S, Gateway, Redis, Upstream, Watched, answering, configured, post
+from idempotency_world import LEASE_S, TOTAL_S, Gateway, Redis, Upstream, Watched, answering, configured, post
 
 ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
 
@@ -39,10 +39,23 @@ class Seen:
 class Scene:
     """Two gateways that share a store, callers on both, and something that goes wrong meanwhile."""
 
-    def __init__(self, folder: Path, store: str, redis: Redis | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: str,
+        redis: Redis | None = None,
+        relay: Relay | None = None,
+        *,
+        lease_s: float = LEASE_S,
+        total_s: float = TOTAL_S,
+    ) -> None:
+        """`relay`: stands between the gateways and Redis, when `store` is its address."""
         self.folder = folder
         self.store = store
         self.redis = redis
+        self.relay = relay
+        self.lease_s = lease_s
+        self.total_s = total_s
         self.upstream = Upstream()
         self.watched = Watched()
         self.gateways: list[Gateway] = []
@@ -58,8 +71,17 @@ class Scene:
 
         try:
             async with self.upstream:
-                self.gateways = [configured(self.folder, n, self.upstream.port, self.store) for n in range(2)]
-                for gateway in self.gateways:
+                for number in range(2):
+                    gateway = configured(
+                        self.folder,
+                        number,
+                        self.upstream.port,
+                        self.store,
+                        beside=self.gateways[0] if number else None,
+                        lease_s=self.lease_s,
+                        total_s=self.total_s,
+                    )
+                    self.gateways.append(gateway)
                     gateway.start()
                 await answering(self.gateways)
                 load = [asyncio.ensure_future(caller()) for _ in range(callers)]
@@ -68,65 +90,70 @@ class Scene:
                 await asyncio.sleep(0.5)
                 ending = True
                 await asyncio.gather(*load)
-                await asyncio.sleep(LEASE_S + 0.5)
+                await asyncio.sleep(self.lease_s + 0.5)
                 ends = await self.watched.ends(self.gateways[0].port, "hold")
                 twice = sum(times > 1 for times in self.upstream.executed.values())
                 store = self.store.partition(":")[0]
                 return Seen(name, store, len(self.watched.asked), twice, self.watched.differing, ends)
         finally:
-            for gateway in self.gateways:
+            for gateway in reversed(self.gateways):
                 gateway.end()
 
 
-async def stopped_owner(scene: Scene) -> None:
+async def stopped_owner(scene: Scene, times: int = 2) -> None:
     """SIGSTOP past the lease, while calls of its are in every stage; then SIGCONT. The other gateway is asked meanwhile."""
     owner, other = scene.gateways
-    for _ in range(2):
+    for _ in range(times):
         owner.signal(signal.SIGSTOP)
         pending = [key for route, key in scene.watched.asked[-40:]]
-        until = time.monotonic() + LEASE_S + 1
+
+        async def ask(key: str) -> None:
+            # one that was stopped in the middle of a transaction of SQLite holds up the other until it goes on
+            answer = await post(other.port, "hold", key, within_s=1)
+            if answer is not None:
+                scene.watched.heard("hold", key, answer)
+
+        until = time.monotonic() + scene.lease_s + 1
         while time.monotonic() < until:
-            for key in pending:
-                answer = await post(other.port, "hold", key)
-                if answer is not None:
-                    scene.watched.heard("hold", key, answer)
+            await asyncio.gather(*map(ask, pending))
             await asyncio.sleep(0.2)
         owner.signal(signal.SIGCONT)
         await asyncio.sleep(0.5)
 
 
-async def lost_replies(scene: Scene) -> None:
+async def lost_replies(scene: Scene, times: int = 20) -> None:
     """Connections to the store are cut when it has done what it was asked and before its reply is passed on."""
-    for _ in range(20):
+    assert scene.relay is not None, "behind a relay"
+    for _ in range(times):
         await asyncio.sleep(0.15)
-        RELAY.cut_after_next = True
+        scene.relay.cut_after_next = True
     await asyncio.sleep(1)
 
 
-async def killed_redis(scene: Scene) -> None:
+async def killed_redis(scene: Scene, times: int = 3) -> None:
     """kill -9 of Redis, with `appendfsync always`, and its restart."""
     assert scene.redis is not None, "with Redis"
-    for _ in range(3):
+    for _ in range(times):
         scene.redis.kill()
         await asyncio.sleep(0.7)
         scene.redis.start()
         await asyncio.sleep(1.5)
 
 
-async def paused_redis(scene: Scene) -> None:
+async def paused_redis(scene: Scene, pauses_s: Sequence[float] = (0.5, 2.0, LEASE_S + 1.0)) -> None:
     """SIGSTOP of Redis for longer than its timeout, then SIGCONT: it does late what it was asked."""
     assert scene.redis is not None, "with Redis"
-    for pause_s in (0.5, 2.0, LEASE_S + 1.0):
+    for pause_s in pauses_s:
         scene.redis.signal(signal.SIGSTOP)
         await asyncio.sleep(pause_s)
         scene.redis.signal(signal.SIGCONT)
         await asyncio.sleep(1.5)
 
 
-async def full_redis(scene: Scene) -> None:
+async def full_redis(scene: Scene, times: int = 2) -> None:
     """Out of memory: writes are refused, so nothing is sent; then there is room again."""
     assert scene.redis is not None, "with Redis"
-    for _ in range(2):
+    for _ in range(times):
         scene.redis.ask("CONFIG", "SET", "maxmemory", "1")
         await asyncio.sleep(1.5)
         scene.redis.ask("CONFIG", "SET", "maxmemory", "0")
@@ -158,20 +185,24 @@ class Relay:
             return
 
         async def out() -> None:
-            while data := await reader.read(65536):
-                far_writer.write(data)
-            far_writer.close()
+            try:
+                while data := await reader.read(65536):
+                    far_writer.write(data)
+            finally:
+                far_writer.close()
 
         async def back() -> None:
-            while data := await far_reader.read(65536):
-                if self.cut_after_next:
-                    self.cut_after_next = False
-                    self.cuts += 1
-                    break
-                if not self.silent:
-                    writer.write(data)
-            writer.transport.abort()
-            far_writer.close()
+            try:
+                while data := await far_reader.read(65536):
+                    if self.cut_after_next:
+                        self.cut_after_next = False
+                        self.cuts += 1
+                        break
+                    if not self.silent:
+                        writer.write(data)
+            finally:
+                writer.transport.abort()
+                far_writer.transport.abort()
 
         for way in (out(), back()):
             task = asyncio.ensure_future(way)
@@ -188,9 +219,9 @@ class Relay:
         self._server.close()
         for task in self._tasks:
             task.cancel()
-
-
-RELAY = Relay()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await asyncio.sleep(0)  # what was aborted is closed
 
 
 async def faults(folder: Path) -> list[Seen]:
@@ -207,12 +238,13 @@ async def faults(folder: Path) -> list[Seen]:
         redis = _redis(folder / f"redis-{len(found)}")
         found.append(await _played(folder / f"scene-{len(found)}", _url(redis.port), redis, name, trouble))
     redis = _redis(folder / f"redis-{len(found)}")
-    await RELAY.open(redis.port)
-    found.append(await _played(folder / f"scene-{len(found)}", _url(RELAY.port), redis, "", lost_replies))
-    found[-1].scene = f"replies of Redis lost, {RELAY.cuts} times"
-    await RELAY.close()
+    relay = Relay()
+    await relay.open(redis.port)
+    found.append(await _played(folder / f"scene-{len(found)}", _url(relay.port), redis, "", lost_replies, relay))
+    found[-1].scene = f"replies of Redis lost, {relay.cuts} times"
+    await relay.close()
     for acks in (1, 0):
-        found.append(await _failed_over(folder / f"scene-{len(found)}", acks))
+        found.append(await failed_over(folder / f"scene-{len(found)}", acks))
     redis = Redis(folder / f"redis-{len(found)}", ())
     redis.start()
     name = "Redis killed and restarted, without a journal"
@@ -221,8 +253,8 @@ async def faults(folder: Path) -> list[Seen]:
     return found
 
 
-def _redis(folder: Path) -> Redis:
-    redis = Redis(folder, ALWAYS)
+def _redis(folder: Path, program: str = "redis-server") -> Redis:
+    redis = Redis(folder, ALWAYS, program=program)
     redis.start()
     return redis
 
@@ -232,25 +264,38 @@ def _url(port: int, acks: int = 0) -> str:
 
 
 async def _played(
-    folder: Path, url: str, redis: Redis | None, name: str, trouble: Callable[[Scene], Awaitable[None]]
+    folder: Path,
+    url: str,
+    redis: Redis | None,
+    name: str,
+    trouble: Callable[[Scene], Awaitable[None]],
+    relay: Relay | None = None,
 ) -> Seen:
     try:
-        return await Scene(folder, url, redis).play(name, trouble)
+        return await Scene(folder, url, redis, relay).play(name, trouble)
     finally:
         if redis is not None:
             redis.kill()
 
 
-async def _failed_over(folder: Path, acks: int) -> Seen:
+async def failed_over(
+    folder: Path,
+    acks: int,
+    *,
+    program: str = "redis-server",
+    lease_s: float = LEASE_S,
+    total_s: float = TOTAL_S,
+    after_s: float = 4,
+) -> Seen:
     """The master loses touch with its replica, is killed for good a second later, and the replica takes its place."""
-    master, replica = _redis(folder / "master"), _redis(folder / "replica")
+    master, replica = _redis(folder / "master", program), _redis(folder / "replica", program)
     relay, between = Relay(), Relay()
     await relay.open(master.port)
     await between.open(master.port)
     replica.ask("REPLICAOF", "127.0.0.1", str(between.port))
     while "master_link_status:up" not in await asyncio.to_thread(replica.ask, "INFO", "replication"):
         await asyncio.sleep(0.1)
-    replica_of_replica = _redis(folder / "second")  # the new master needs somebody who acknowledges, too
+    replica_of_replica = _redis(folder / "second", program)  # the new master needs somebody who acknowledges, too
     replica_of_replica.ask("REPLICAOF", "127.0.0.1", str(replica.port))
 
     async def fail_over(scene: Scene) -> None:
@@ -260,11 +305,12 @@ async def _failed_over(folder: Path, acks: int) -> Seen:
         await asyncio.sleep(0.3)
         replica.ask("REPLICAOF", "NO", "ONE")
         relay.to = replica.port
-        await asyncio.sleep(4)
+        await asyncio.sleep(after_s)
 
     try:
         name = f"Redis failed over to a replica that was behind, acks={acks}"
-        seen = await Scene(folder, _url(relay.port, acks)).play(name, fail_over)
+        scene = Scene(folder, _url(relay.port, acks), lease_s=lease_s, total_s=total_s)
+        seen = await scene.play(name, fail_over)
         seen.control = acks == 0
         return seen
     finally:

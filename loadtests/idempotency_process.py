@@ -1,8 +1,9 @@
 """A gateway that can be killed and is back within a tenth of a second: forked from a process that has everything imported.
 
-    python loadtests/idempotency_process.py CONFIG
+    python loadtests/idempotency_process.py
 
-For each line on its input it forks a process that serves CONFIG, supervisor's part and worker's part in one, and writes that one's number.
+For each line on its input, a configuration, it forks a process that serves it, supervisor's part and worker's part in one, and writes
+that one's number.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ from gateway.runtime.inprocess import Gateway
 
 def main() -> None:
     specs = installed()
-    compiled = compile_configuration(Path(sys.argv[1]))
-    assert compiled.plan is not None, compiled.findings
+    plans: dict[str, Plan] = {}
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the killed ones need no burial
-    for _ in sys.stdin:
+    for line in sys.stdin:
+        config = line.strip()
+        if config not in plans:
+            compiled = compile_configuration(Path(config))
+            assert compiled.plan is not None, compiled.findings
+            plans[config] = compiled.plan
         child = os.fork()
         if child == 0:
-            serve(compiled.plan, specs)
+            serve(plans[config], specs)
             os._exit(0)
         print(child, flush=True)
 

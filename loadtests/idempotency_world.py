@@ -86,12 +86,13 @@ class Redis:
 
     folder: Path
     options: tuple[str, ...] = ("--appendonly", "yes", "--appendfsync", "always")
+    program: str = "redis-server"
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self.folder.mkdir(exist_ok=True, parents=True)
-        program = shutil.which("redis-server")
+        program = shutil.which(self.program)
         assert program is not None, "needs Debian's redis-server"
         place = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--logfile", "redis.log")
         command = [program, *place, "--save", "", "--maxmemory-policy", "noeviction", *self.options]
@@ -127,8 +128,10 @@ class Gateway:
     supervisor and worker, which takes seconds to come back.
     """
 
-    def __init__(self, config: Path, port: int, *, whole: bool = False) -> None:
+    def __init__(self, config: Path, port: int, *, whole: bool = False, beside: Gateway | None = None) -> None:
+        """`beside`: one that has been started, and ends later; it forks this one as well."""
         self.config = config
+        self._beside = beside
         self.port = port
         self.whole = whole
         self.log = config.with_suffix(".log")
@@ -142,15 +145,17 @@ class Gateway:
             )
             self.pid = self._process.pid
             return
-        if self._process is None:
-            self._process = self._run(str(Path(__file__).with_name("idempotency_process.py")), str(self.config))
-        assert self._process.stdin is not None, "a pipe"
-        assert self._process.stdout is not None, "a pipe"
-        self._process.stdin.write(b"\n")
-        self._process.stdin.flush()
-        self.pid = int(self._process.stdout.readline() or 0)
+        forks = self if self._beside is None else self._beside
+        if forks._process is None:
+            forks._process = forks._run(str(Path(__file__).with_name("idempotency_process.py")))
+        pipes = forks._process
+        assert pipes.stdin is not None, "a pipe"
+        assert pipes.stdout is not None, "a pipe"
+        pipes.stdin.write(f"{self.config}\n".encode())
+        pipes.stdin.flush()
+        self.pid = int(pipes.stdout.readline() or 0)
         if not self.pid:
-            raise RuntimeError(self.log.read_text()[-2000:])
+            raise RuntimeError(forks.log.read_text()[-2000:])
 
     def _run(self, *command: str) -> subprocess.Popen[bytes]:
         pipe = None if self.whole else subprocess.PIPE
@@ -205,10 +210,19 @@ def family(pid: int) -> list[int]:
 
 
 def configured(
-    folder: Path, number: int, upstream_port: int, store: str, *, whole: bool = False, **policy: Any
+    folder: Path,
+    number: int,
+    upstream_port: int,
+    store: str,
+    *,
+    whole: bool = False,
+    beside: Gateway | None = None,
+    lease_s: float = LEASE_S,
+    total_s: float = TOTAL_S,
+    **policy: Any,
 ) -> Gateway:
     port = free_port()
-    base = {"scope": "route", "lease": f"{LEASE_S}s", "store": "records", **policy}
+    base = {"scope": "route", "lease": f"{lease_s}s", "store": "records", **policy}
     routes = [
         {
             "name": name,
@@ -229,13 +243,13 @@ def configured(
         "log": {"access": "off", "level": "warning"},
         "drain": {"delay": "0s"},
         "upstreams": {"hold": target, "retry": {**target, "honours_idempotency_key": True}},
-        "defaults": {"policies": {"timeout": {"total": f"{TOTAL_S}s"}, "request_size": {"max": "1MiB"}}},
+        "defaults": {"policies": {"timeout": {"total": f"{total_s}s"}, "request_size": {"max": "1MiB"}}},
         "routes": routes,
     }
     config = folder / f"config-{number}"
     config.mkdir(parents=True)
     (config / "gateway.yaml").write_text(json.dumps(document))
-    return Gateway(config, port, whole=whole)
+    return Gateway(config, port, whole=whole, beside=beside)
 
 
 @dataclass(frozen=True)
