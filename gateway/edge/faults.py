@@ -17,8 +17,14 @@ log = logging.getLogger("sluicegate.edge")
 
 RETRY_SOON = ((b"retry-after", b"1"),)
 CLOSE = ((b"connection", b"close"),)
-# After these nobody knows for sure where the next request begins, or the rest of this one may never come
-_ENDING = frozenset(("request.framing", "request.body-timeout", "request.connect"))
+_FIELDS = {
+    # After these nobody knows for sure where the next request begins, or the rest of this one may never come
+    "request.framing": CLOSE,
+    "request.body-timeout": CLOSE,
+    "request.connect": CLOSE,
+    # RFC 9110 §15.5.6: whatever the target, for which no route was looked up
+    "request.trace": ((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),),
+}
 
 # status, code, what happened
 _UPSTREAM = {
@@ -36,7 +42,7 @@ def answer(exchange: Exchange, fault: BaseException) -> Response | None:
         case UpstreamError():
             return _upstream_error(exchange, fault)
         case RequestRefused():
-            return problem(exchange, fault.status, fault.code, fault.detail, CLOSE if fault.code in _ENDING else ())
+            return problem(exchange, fault.status, fault.code, fault.detail, _FIELDS.get(fault.code, ()))
         case PlainText():
             exchange.note("request.plain-text")
             return redirect_to_https(exchange, fault.port)

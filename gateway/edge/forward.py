@@ -11,6 +11,7 @@ from gateway.api.messages import Body, Correlation, Headers, Response, UpstreamR
 from gateway.edge.affinity import Affinity
 from gateway.edge.file_names import NamesOf
 from gateway.edge.websocket import HANDSHAKE, WebSocket
+from gateway.http.hop_by_hop import forwards_left
 from gateway.routing.rewrite import PathOf
 from gateway.telemetry.metrics import Histogram
 from gateway.upstream.credentials import Caller
@@ -50,6 +51,8 @@ class Forward:
         request = exchange.request
         if exchange.state is not None and WebSocket in exchange.state:
             return self._upgrade(exchange)
+        if request.method == "OPTIONS" and (left := forwards_left(request.headers)) is not None:
+            return self._options(exchange, left)
         return self.call(exchange, request.method, self.target(exchange), request.headers, request.body)
 
     def target(self, exchange: Exchange) -> bytes:
@@ -95,6 +98,15 @@ class Forward:
             seconds = self._clock() - started
             exchange.upstream_s += seconds
             self._seconds.observe(seconds)
+
+    async def _options(self, exchange: Exchange, left: int) -> Response:
+        """RFC 9110 §7.6.2: counted at each hop; where nothing is left the request is answered."""
+        if not left:
+            return Response(204, Headers())
+        request = exchange.request
+        headers = Headers(request.headers)
+        headers.set(b"max-forwards", b"%d" % (left - 1))
+        return await self.call(exchange, request.method, self.target(exchange), headers, request.body)
 
     async def _upgrade(self, exchange: Exchange) -> Response:
         """The handshake of a WebSocket; whatever the upstream answers to it."""

@@ -68,6 +68,12 @@ def strip_response(headers: Headers) -> Headers:
     return _strip(headers, RESPONSE_HOP)
 
 
+def forwards_left(headers: Headers) -> int | None:
+    """How often a request may still be forwarded (RFC 9110 §7.6.2); None: nothing sane is said of it."""
+    said = headers.get(b"max-forwards")
+    return int(said) if said is not None and said.isdigit() and len(said) <= 9 else None
+
+
 def may_trail(name: bytes) -> bool:
     """Whether a field of this name, in lower case, is passed on as a trailer."""
     return name not in _NO_TRAILERS

@@ -62,6 +62,19 @@ def may_code(status: int, answer: Headers) -> bool:
     return compressible
 
 
+def stands_for_coded(status: int, answer: Headers) -> bool:
+    """Whether the 200 that a 206 or 304 stands for is coded for some: it carries that one's Vary (RFC 9110 §15.3.7, §15.4.5).
+
+    A 304 that names no type may stand for anything.
+    """
+    if status not in (206, 304):
+        return False
+    whole = Headers(field for field in answer if field[0] != b"content-range")
+    if status == 304 and whole.get(b"content-type") is None:
+        whole.append((b"content-type", b"text/plain"))
+    return may_code(200, whole)
+
+
 def forbids(cache_control: bytes) -> bool:
     """RFC 9111 §5.2.1.6 and §5.2.2.6: no-transform, of a request or of an answer."""
     if b"no-transform" not in cache_control.lower():

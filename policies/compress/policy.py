@@ -10,7 +10,16 @@ from gateway.api.policy import Layer
 from gateway.api.ports import Scope
 from policies.compress.coding import CodedBody, coded_whole
 from policies.compress.config import CompressConfig
-from policies.compress.core import asked_upstream, choose, coded_fields, forbids, knows_weakened, may_code, weakened
+from policies.compress.core import (
+    asked_upstream,
+    choose,
+    coded_fields,
+    forbids,
+    knows_weakened,
+    may_code,
+    stands_for_coded,
+    weakened,
+)
 from policies.compress.remembered import Remembered
 
 OFF_LOOP = 64 * 1024  # beyond it a body is coded by a thread: about 1 ms
@@ -44,6 +53,8 @@ class Compress(Layer):
         response = await proceed(exchange)
         if response.status == 304:
             _name_as_known(response.headers, asked)
+        if stands_for_coded(response.status, response.headers):
+            exchange.response_headers.append(_VARY)
         if not self._may_code(request.method, response):
             self._passed.value += 1
             return response

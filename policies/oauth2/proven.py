@@ -46,8 +46,7 @@ class Proven(OAuth2):
         if verdict is None:
             verdict = await super().identify(exchange)
         if isinstance(verdict, Response):
-            if verdict.status == 401:
-                verdict.headers.add(b"www-authenticate", _DPOP)
+            self._name_scheme(verdict, by_proof=_by_proof(exchange))
             return verdict
         try:
             reason = await self._refusal(exchange, verdict)
@@ -59,21 +58,35 @@ class Proven(OAuth2):
         self._believed.value += 1
         return verdict
 
+    def authorize(self, exchange: Exchange, principal: Principal) -> Response | None:
+        refusal = super().authorize(exchange, principal)
+        if refusal is not None:
+            self._name_scheme(refusal, by_proof="jkt" in _confirmation(principal))
+        return refusal
+
+    def _name_scheme(self, refusal: Response, *, by_proof: bool) -> None:
+        """RFC 9449 §7.1: what is wrong is said under the scheme that was used; §7.2: Bearer is offered where it is taken."""
+        said = refusal.headers.get(b"www-authenticate")
+        if said is None:  # 503
+            return
+        what = said.removeprefix(REALM)
+        refusal.headers.set(b"www-authenticate", _DPOP + (what if by_proof or not self._any else b""))
+        if self._any:
+            refusal.headers.add(b"www-authenticate", REALM + (b"" if by_proof else what))
+
     async def _refusal(self, exchange: Exchange, principal: Principal) -> Reason | None:
-        confirmation = principal.claims.get("cnf")
-        bound = confirmation if isinstance(confirmation, Mapping) else {}
-        value = exchange.request.headers.get(b"authorization") or b""
-        by_proof = value[:5].lower() == b"dpop "
+        bound, by_proof = _confirmation(principal), _by_proof(exchange)
         if ("jkt" in bound) != by_proof:  # §7.2: a bound token must not pass as a plain one, nor the other way
             return Reason.UNBOUND if by_proof else Reason.NO_PROOF
         if not by_proof or (self._any and "x5t#S256" in bound):
             reason = refusal_of_certificate(principal.claims, exchange.request.certificate)
             if reason is not None:
                 return reason
-        return await self._refusal_of_proof(exchange, bound["jkt"], token_of(value)) if by_proof else None
+        return await self._refusal_of_proof(exchange, bound["jkt"]) if by_proof else None
 
-    async def _refusal_of_proof(self, exchange: Exchange, thumbprint: object, token: bytes) -> Reason | None:
+    async def _refusal_of_proof(self, exchange: Exchange, thumbprint: object) -> Reason | None:
         request = exchange.request
+        token = token_of(request.headers.get(b"authorization") or b"")
         sent = request.headers.get_all(b"dpop")
         if len(sent) != 1:  # §4.3, point 1
             return Reason.NO_PROOF
@@ -112,3 +125,14 @@ class Proven(OAuth2):
     def strip(self, exchange: Exchange) -> None:
         exchange.request.headers.remove_all(b"dpop")  # it was for this gateway
         super().strip(exchange)
+
+
+def _by_proof(exchange: Exchange) -> bool:
+    """The token came as one that is bound to a key."""
+    return (exchange.request.headers.get(b"authorization") or b"")[:5].lower() == b"dpop "
+
+
+def _confirmation(principal: Principal) -> Mapping[str, object]:
+    """RFC 7800 §3.1: what the token is bound to."""
+    confirmation = principal.claims.get("cnf")
+    return confirmation if isinstance(confirmation, Mapping) else {}

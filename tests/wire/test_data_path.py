@@ -126,6 +126,9 @@ REQUESTS = [
     Play("HTTP/1.0", get(version=b"1.0"), seen(b"GET /")),
     Play("HTTP/1.0 with a body", post(b"Content-Length: 2", body=b"hi", version=b"1.0"), seen(b"POST /", framing=length(2), body=b"hi")),
     Play("an extension method", get(method=b"PROPFIND"), seen(b"PROPFIND /")),
+    Play("Max-Forwards of OPTIONS is counted", get(b"Max-Forwards: 3", method=b"OPTIONS"), seen(b"OPTIONS /", said=SAID + b"max-forwards: 2\r\n")),
+    Play("Max-Forwards of OPTIONS that is no number", get(b"Max-Forwards: -1", method=b"OPTIONS"), seen(b"OPTIONS /", b"max-forwards: -1")),
+    Play("Max-Forwards of GET says nothing", get(b"Max-Forwards: 0"), seen(b"GET /", b"max-forwards: 0")),
     Play("an empty line before the request line", b"\r\n" + get(), seen(b"GET /")),
 ]  # fmt: skip
 
@@ -175,6 +178,27 @@ def test_play(play: Perform, server: Server, case: Play) -> None:
         assert got.get(b"x-request-id")[0] in stage.upstream.requests[0]
 
     play(scene, answering(case.answers), upstream=case.upstream, routes=[{**TO_ALL, **case.route}], **case.document)
+
+
+def test_options_that_may_go_no_further_is_answered_here(play: Perform) -> None:
+    async def scene(stage: Stage) -> None:
+        got = await stage.ask(get(b"Max-Forwards: 0", method=b"OPTIONS"), "OPTIONS")
+        assert (got.status, got.end_to_end) == (204, [])
+        assert stage.upstream.requests == []
+
+    play(scene)
+
+
+def test_405_names_methods(play: Perform) -> None:
+    """RFC 9110 §15.5.6, whoever refuses the method."""
+
+    async def scene(stage: Stage) -> None:
+        assert (await stage.ask(get(method=b"TRACE"))).get(b"allow") == [
+            b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+        ]
+        assert (await stage.ask(get(method=b"PUT"))).get(b"allow") == [b"GET, HEAD"]
+
+    play(scene, routes=[{**TO_ALL, "match": {"path": "/**", "method": "GET"}}])
 
 
 def dechunked(raw: bytes) -> bytes:

@@ -256,3 +256,39 @@ def test_the_proof_stays_here() -> None:
     caller.authenticator.strip(exchange)
     assert exchange.request.headers.get(b"dpop") is None
     assert exchange.request.headers.get(b"authorization") is None
+
+
+def challenges(refusal: object) -> list[tuple[bytes, bytes]]:
+    """Each scheme of a refusal with its error."""
+    assert isinstance(refusal, Response)
+    said = refusal.headers.get_all(b"www-authenticate")
+    return [(value.split(b" ")[0], value.partition(b'error="')[2].partition(b'"')[0]) for value in said]
+
+
+@pytest.mark.parametrize(
+    ("offered", "scheme", "expected"),
+    [
+        ("dpop", "DPoP", [(b"DPoP", b"invalid_token")]),
+        ("dpop", "Bearer", [(b"DPoP", b"")]),
+        ("any", "DPoP", [(b"DPoP", b"invalid_token"), (b"Bearer", b"")]),
+        ("any", "Bearer", [(b"DPoP", b""), (b"Bearer", b"invalid_token")]),
+    ],
+)
+def test_what_is_wrong_is_said_under_the_scheme_that_was_used(
+    offered: str, scheme: str, expected: list[tuple[bytes, bytes]]
+) -> None:
+    """RFC 9449 §7.1; and Bearer is not offered where only DPoP is taken."""
+    caller = Caller(sender_constrained=offered)
+    exchange = caller.exchange(scheme=scheme, token="a.b.c")
+    assert challenges(asyncio.run(identify(caller.authenticator, exchange))) == expected
+
+
+@pytest.mark.parametrize(("offered", "others"), [("dpop", []), ("any", [(b"Bearer", b"")])])
+def test_a_scope_that_lacks_is_said_under_dpop(offered: str, others: list[tuple[bytes, bytes]]) -> None:
+    caller = Caller(sender_constrained=offered, scopes=("nobody:has",))
+    exchange = caller.exchange(caller.proof())
+    principal = asyncio.run(identify(caller.authenticator, exchange))
+    assert isinstance(principal, Principal)
+    caller.authenticator.strip(exchange)
+    refusal = caller.authenticator.authorize(exchange, principal)
+    assert challenges(refusal) == [(b"DPoP", b"insufficient_scope"), *others]
