@@ -11,8 +11,8 @@ from gateway.http.fields import split_list
 from policies.cache.core import Stored
 
 CONDITIONS = frozenset((b"if-none-match", b"if-modified-since", b"if-range", b"range"))
-ORIGIN_ONLY = frozenset((b"if-match", b"if-unmodified-since"))
-"""RFC 9111 §4.3.2: only the origin evaluates these."""
+ORIGIN_ONLY = frozenset((b"if-match", b"if-unmodified-since", b"sec-websocket-key"))
+"""What only the origin answers: preconditions on its own state (RFC 9111 §4.3.2), and handshakes (RFC 6455 §4.1), which look like a GET."""
 _NOT_IN_304 = frozenset((b"content-type", b"content-encoding", b"content-language", b"content-range"))
 _RANGE = re.compile(rb"(\d*)-(\d*)").fullmatch
 _LONGEST = 18  # digits of a position; more are beyond any body

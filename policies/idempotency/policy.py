@@ -113,7 +113,9 @@ class IdempotencyLayer(KeyedLayer):
             await owner.release()
             self._count("too-late")
             return answers.too_late(exchange)
-        exchange.request.headers.set(b"accept-encoding", b"identity")  # whoever asks again may accept another coding
+        request = exchange.request
+        request.headers = Headers(request.headers)  # those that compress has seen still say what the caller can read
+        request.headers.set(b"accept-encoding", b"identity")  # whoever asks again may accept another coding
         exchange.runs_on = True
         exchange.before_send = owner.before_send
         self._ledger.leases.hold(owner)
