@@ -181,6 +181,15 @@ class Dependency(Protocol):
         ...
 
 
+@runtime_checkable
+class Unfinished(Protocol):
+    """Lasting state (Scope.state) with work that outlives exchanges. A drain waits for it as it does for calls."""
+
+    def unfinished(self) -> int:
+        """How many changes there are still to make; 0 when nothing is left."""
+        ...
+
+
 class Scope(Protocol):
     """Where a policy is being built, and what it may use. Handed to `build` only, never kept across builds."""
 

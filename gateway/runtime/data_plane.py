@@ -150,6 +150,9 @@ class WorkerPlane:
     def in_flight(self) -> int:
         return self._resources.metrics.in_flight
 
+    def unfinished(self) -> int:
+        return self._resources.unfinished()
+
     async def prepare(self, delta: Delta) -> Prepared:
         slices = Slices()
         settings = delta.settings

@@ -38,6 +38,7 @@ async def let_go(
     2. For `linger_s` every answer says `Connection: close`; connections just accepted send their first request.
     3. WebSockets are closed with 1012, idle connections close, requests in flight end.
     4. So do exchanges whose caller is gone but whose outcome somebody will ask for.
+    5. What these left to be done is done: outcomes that wait for a store are written down.
     """
     plane.draining = True
     for server in servers:
@@ -52,6 +53,8 @@ async def let_go(
     quiet = await wait_until(lambda: plane.in_flight() == 0, until - loop.time())
     if not (all(ended) and quiet):
         log.warning("drain.timeout passed: calls that had not ended are cut off")
+    if not await wait_until(lambda: plane.unfinished() == 0, until - loop.time()):
+        log.warning("drain.timeout passed: %d changes that wait for a store are lost", plane.unfinished())
     return all(ended) and quiet
 
 

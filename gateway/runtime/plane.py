@@ -35,6 +35,10 @@ class DataPlane(Protocol):
         """Exchanges that have not ended, those included whose client is gone but whose outcome is awaited."""
         ...
 
+    def unfinished(self) -> int:
+        """What is still to be done for exchanges that have ended: changes that wait for a store."""
+        ...
+
     async def prepare(self, delta: Delta) -> object:
         """Build what `delta` changes, in slices of at most 2 ms, touching nothing that serves. Raises when it cannot."""
         ...

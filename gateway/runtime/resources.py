@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from gateway.api.orders import Answered, Ordered, Revoke
-from gateway.api.ports import Dependency
+from gateway.api.ports import Dependency, Unfinished
 from gateway.runtime.fetch import HttpFetch
 from gateway.runtime.revocations import MAX_STANDING
 from gateway.stores.open import Stores
@@ -70,6 +70,10 @@ class Resources:
                 name, usable = state.dependency()
                 found[name] = found.get(name, True) and usable  # an old configuration may hold one of its own
         return found
+
+    def unfinished(self) -> int:
+        """What policies have still to do, beside their calls."""
+        return sum(state.unfinished() for state in list(self._states.values()) if isinstance(state, Unfinished))
 
     async def carry_out(self, order: object) -> list[Answered]:
         """What each part of the lasting state answers that the order concerns."""

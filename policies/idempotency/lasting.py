@@ -86,6 +86,10 @@ class Afterwards:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._repeat(), name="idempotency afterwards")
 
+    def unfinished(self) -> int:
+        """How many changes wait; a drain waits for them (gateway.api.ports.Unfinished). The store may be at the last of them."""
+        return len(self._waiting) or int(self._task is not None)
+
     async def _repeat(self) -> None:
         wait_s = FIRST_S
         try:

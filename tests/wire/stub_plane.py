@@ -36,6 +36,10 @@ class StubPlane:
     def in_flight(self) -> int:
         return self.busy
 
+    def unfinished(self) -> int:
+        """Nothing outlives an exchange here."""
+        return 0
+
     async def prepare(self, delta: Delta) -> Delta:
         if "on-next-start-deadly" in delta.routes and delta.base is None:
             os._exit(4)

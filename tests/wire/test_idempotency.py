@@ -178,6 +178,34 @@ def test_a_drain_waits_for_a_call_whose_caller_has_left(keyed: Perform, tmp_path
     keyed(scene, upstream)
 
 
+def test_a_drain_waits_for_outcomes_that_wait_for_their_store(keyed: Perform, redis_program: str) -> None:
+    """Redis is gone when the call ends, and comes back while the gateway drains: the answer is kept."""
+    server = RedisServer(redis_program, "--appendonly", "yes", "--appendfsync", "always")
+
+    async def upstream(peer: Peer) -> None:
+        await peer.request()
+        server.stop()
+        await peer.send(CREATED)
+        await peer.gone()
+
+    async def scene(stage: Stage) -> None:
+        assert (await stage.ask(post(KEY))).status == 201
+        assert stage.plane.unfinished() == 1
+        drained = asyncio.ensure_future(stage.gateway.drain(timeout_s=20))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(drained), 0.5)
+        await asyncio.to_thread(server.start)
+        assert await drained
+        assert stage.plane.unfinished() == 0
+        (key,) = await asyncio.to_thread(server.ask, "KEYS", "*idempotency*")  # type: ignore[misc]
+        record = await asyncio.to_thread(server.ask, "GET", key)
+        assert isinstance(record, bytes)
+        assert record.startswith(b"final ")
+
+    with server:
+        keyed(scene, upstream, store=f"{server.url}?acks=0")
+
+
 def test_nothing_is_sent_that_too_few_replicas_have_acknowledged(keyed: Perform, redis_server: RedisServer) -> None:
     async def scene(stage: Stage) -> None:
         answer = await stage.ask(post(KEY))
