@@ -146,7 +146,9 @@ class FixedWidthCodec(Codec):
             try:
                 query = parse_qsl(exchange.request.query.decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
             except ValueError as exc:
-                raise RequestRefused(400, "fixed_width.bad-query", "The query has too many parameters.") from exc
+                raise RequestRefused(
+                    400, "fixed_width.bad-query", "The query has too many parameters; send fewer."
+                ) from exc
             return {**exchange.params, **dict(query)}
         return parsed
 
@@ -166,7 +168,7 @@ class FixedWidthCodec(Codec):
                         exchange,
                         status,
                         "fixed_width.return-code",
-                        f"The upstream answered with {field} {written}.",
+                        f"The upstream answered with {field} {written}; see what it means in this API's description.",
                         fault={"field": field, "value": written},
                     )
             value = self._response.decode(record)
@@ -197,4 +199,8 @@ def _json(body: bytes, read: Callable[[bytes], Any]) -> Any:
     try:
         return read(body)
     except ValueError as exc:
-        raise RequestRefused(400, "fixed_width.bad-json", "The body is not JSON, or has a member twice.") from exc
+        raise RequestRefused(
+            400,
+            "fixed_width.bad-json",
+            "The body is not JSON, or has a member twice; send an object with each member once.",
+        ) from exc

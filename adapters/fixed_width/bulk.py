@@ -46,7 +46,9 @@ class BulkAdapter(CallAdapter):
             if isinstance(answer.body, Body):
                 answer.body.close()
             if answer.status == 404 and records is None:
-                return problem(exchange, 404, "fixed_width.no-records", "There are no records to be had.")
+                return problem(
+                    exchange, 404, "fixed_width.no-records", "There are no records to be had; ask again later."
+                )
             raise BadReply(f"status {answer.status}, and no record is looked for in such an answer")
         lines = Lines(self._response, answer.body, exchange.upstream)
         try:
@@ -84,7 +86,9 @@ class Records(Body):
             if not piece:
                 lines, rest = self._rest, b""
             elif len(rest) > MAX_LINE:
-                raise RequestRefused(413, "fixed_width.line-too-long", f"A line has at most {MAX_LINE} octets.")
+                raise RequestRefused(
+                    413, "fixed_width.line-too-long", f"A line has at most {MAX_LINE} octets; send shorter ones."
+                )
             self._rest = rest
             if lines and (records := await _run(len(lines), partial(self._encode, lines))):
                 return records
@@ -105,7 +109,9 @@ class Records(Body):
             return loads_raw(line)
         except ValueError as exc:
             raise RequestRefused(
-                400, "fixed_width.bad-json", f"Record {number} is not JSON, or has a member twice."
+                400,
+                "fixed_width.bad-json",
+                f"Record {number} is not JSON, or has a member twice; send an object with each member once.",
             ) from exc
 
     def close(self) -> None:

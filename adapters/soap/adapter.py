@@ -145,7 +145,7 @@ class SoapCodec(Codec):
             try:
                 value = self._by_parameters(exchange)
             except ValueError as exc:
-                raise RequestRefused(400, "soap.bad-query", "The query has too many parameters.") from exc
+                raise RequestRefused(400, "soap.bad-query", "The query has too many parameters; send fewer.") from exc
         return value, headers
 
     def _blocks(self, exchange: Exchange, moment: Moment | None) -> list[str]:

@@ -122,7 +122,13 @@ class AnswerReader:
         if detail:
             shown["detail"] = detail
         status = status_of(fault, self.config.faults)
-        return problem(exchange, status, "soap.fault", "The backend answered with a fault.", fault=shown)
+        return problem(
+            exchange,
+            status,
+            "soap.fault",
+            "The backend answered with a fault; see `fault` for what it says.",
+            fault=shown,
+        )
 
     def _written(self, value: object, blocks: dict[str, object], beside: Mapping[str, object]) -> bytes:
         if value is None and not self.codec.response:

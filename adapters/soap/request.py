@@ -60,7 +60,9 @@ def _json(body: bytes) -> object:
     try:
         return load_json(body)
     except BadJson as exc:
-        raise RequestRefused(400, "soap.bad-json", f"This is not JSON that can be used: {exc}.") from exc
+        raise RequestRefused(
+            400, "soap.bad-json", f"This is not JSON that can be used: {exc}; check the body."
+        ) from exc
 
 
 def _parts(body: bytes, content_type: str) -> list[Part]:
@@ -70,7 +72,9 @@ def _parts(body: bytes, content_type: str) -> list[Part]:
             raise BadMultipart("the multipart message is empty")
         return parts
     except BadMultipart as exc:
-        raise RequestRefused(400, "soap.bad-multipart", f"The body cannot be taken apart: {exc}.") from exc
+        raise RequestRefused(
+            400, "soap.bad-multipart", f"The body cannot be taken apart: {exc}; check its boundary and parts."
+        ) from exc
 
 
 def _form(parts: list[Part]) -> Incoming:

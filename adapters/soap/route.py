@@ -181,7 +181,9 @@ def _called(head: PartHead, renamed: dict[str, str]) -> str | None:
 
 
 def _refused(exc: BadMultipart) -> RequestRefused:
-    return RequestRefused(400, "soap.bad-multipart", f"The body cannot be taken apart: {exc}.")
+    return RequestRefused(
+        400, "soap.bad-multipart", f"The body cannot be taken apart: {exc}; check its boundary and parts."
+    )
 
 
 async def _as_refused(flow: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

@@ -41,7 +41,7 @@ class Access:
             and not _networks(consumer.ip_allow).holds(exchange.request.client)
         ):
             self._forbidden.value += 1
-            detail = "This consumer may not call from this address."
+            detail = "This consumer may not call from this address; ask the operators to allow it."
             return problem(exchange, 403, "consumer.address", detail, self._fields)
         if self._grants:
             roles = token_roles if consumer is None else token_roles | consumer.roles

@@ -118,7 +118,9 @@ def _taken_back() -> bool:
 
 
 def too_large(limit: int) -> RequestRefused:
-    return RequestRefused(413, "request_size.exceeded", f"The body is longer than the {limit} octets allowed here.")
+    return RequestRefused(
+        413, "request_size.exceeded", f"The body is longer than the {limit} octets allowed here; send a smaller one."
+    )
 
 
 class BodyBudget:

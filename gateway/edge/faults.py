@@ -26,6 +26,9 @@ _FIELDS = {
     "request.trace": ((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),),
 }
 
+_SENT = "it may have done what was asked, so repeat the call only where that does no harm."
+_UNSENT = "try again soon."
+
 # status, code, what happened
 _UPSTREAM = {
     Cause.UNREACHABLE: (502, "upstream.unreachable", "could not be reached"),
@@ -47,7 +50,9 @@ def answer(exchange: Exchange, fault: BaseException) -> Response | None:
             exchange.note("request.plain-text")
             return redirect_to_https(exchange, fault.port)
         case Unmappable():
-            return problem(exchange, 422, "request.unmappable", fault.detail, pointer=fault.pointer)
+            where = "the value at `pointer`" if fault.pointer else "the request"
+            detail = f"{fault.detail.rstrip('.')}; correct {where}."
+            return problem(exchange, 422, "request.unmappable", detail, pointer=fault.pointer)
         case BadReply():
             log.warning(
                 "upstream %s: answer does not fit: %s",
@@ -55,13 +60,17 @@ def answer(exchange: Exchange, fault: BaseException) -> Response | None:
                 fault,
                 extra={"request_id": exchange.request_id},
             )
-            detail = "The upstream's answer does not fit its description."
+            detail = "The upstream's answer does not fit its description; tell the operators the request id."
             return problem(exchange, 502, "upstream.bad-answer", detail, where=fault.where)
         case StoreError():
             return problem(exchange, 503, "store.unavailable", "A store is out of reach; try again soon.", RETRY_SOON)
         case BrokenBody():
             return problem(
-                exchange, 400, "request.body-broken", "The body broke off, or its chunks are malformed.", CLOSE
+                exchange,
+                400,
+                "request.body-broken",
+                "The body broke off, or its chunks are malformed; send it again, whole.",
+                CLOSE,
             )
         case ClientGone():
             return None
@@ -72,9 +81,7 @@ def answer(exchange: Exchange, fault: BaseException) -> Response | None:
             return None
         case Exception():
             log.error("a bug: %r", fault, exc_info=fault, extra={"request_id": exchange.request_id})
-            return problem(
-                exchange, 500, "gateway.internal", "The gateway failed; the request id tells its operators where."
-            )
+            return problem(exchange, 500, "gateway.internal", "The gateway failed; tell its operators the request id.")
         case _:
             raise fault
 
@@ -86,7 +93,7 @@ def _upstream_error(exchange: Exchange, fault: UpstreamError) -> Response:
         exchange,
         status,
         code,
-        f"The upstream '{fault.upstream}' {what} (stage: {fault.stage}).",
+        f"The upstream '{fault.upstream}' {what} (stage: {fault.stage}); {_SENT if fault.sent else _UNSENT}",
         RETRY_SOON if status == 503 else (),
         upstream=fault.upstream,
         stage=fault.stage,

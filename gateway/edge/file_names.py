@@ -56,4 +56,6 @@ def _filled(template: Template, exchange: Exchange, known: Mapping[str, str]) ->
 
 
 def _unnamed() -> RequestRefused:
-    return RequestRefused(422, "drop.name", "No file's name can be made from what the call brings.")
+    return RequestRefused(
+        422, "drop.name", "No file's name can be made from what the call brings; check the parts of its path."
+    )

@@ -90,12 +90,18 @@ class Receiver:
                 host = value
             elif name == b"content-length":
                 if length is not None and length != value:
-                    raise RequestRefused(400, "request.framing", "Content-Length is there twice with different values.")
+                    raise RequestRefused(
+                        400, "request.framing", "Content-Length is there twice with different values; send it once."
+                    )
                 length = value
             elif name == b"transfer-encoding":
                 # RFC 9112 §6.1: what is coded below the chunks would go on as if it were not
                 if chunked or value.lower() != b"chunked":
-                    raise RequestRefused(400, "request.framing", "The only Transfer-Encoding offered is one chunked.")
+                    raise RequestRefused(
+                        400,
+                        "request.framing",
+                        "The only Transfer-Encoding offered is one chunked; send that, or Content-Length.",
+                    )
                 chunked = True
             elif name == b"x-request-id":
                 exchange.request_id = self._ids.choose(value)
@@ -103,7 +109,11 @@ class Receiver:
                 exchange.trace_id = trace_id_of(value)
         rules = self.rules
         if size > rules.max_header or len(headers) > rules.max_headers:
-            raise RequestRefused(431, "request.header-size", "The request's header fields are too many or too long.")
+            raise RequestRefused(
+                431,
+                "request.header-size",
+                "The request's header fields are too many or too long; send fewer, or shorter ones.",
+            )
         if request.method not in METHODS:
             _check_method(request.method)
         if host is None:
@@ -124,9 +134,13 @@ class Receiver:
 
         if chunked or length is not None:
             if chunked and length is not None:  # RFC 9112 §6.1: both is how requests are smuggled
-                raise RequestRefused(400, "request.framing", "Content-Length and Transfer-Encoding exclude each other.")
+                raise RequestRefused(
+                    400, "request.framing", "Content-Length and Transfer-Encoding exclude each other; send one of them."
+                )
             if length is not None and not length.isdigit():
-                raise RequestRefused(400, "request.framing", "Content-Length is not a number.")
+                raise RequestRefused(
+                    400, "request.framing", "Content-Length is not a number; send that of the body's octets."
+                )
             if length != b"0":
                 octets = None if length is None else int(length)
                 request.body = RequestBody(exchange.receive, exchange, octets, rules.body_timeout_s, self._sweep)
@@ -138,6 +152,10 @@ def _check_method(method: str) -> None:
     if method == "CONNECT":
         raise RequestRefused(501, "request.connect", "This gateway is not a tunnel; send the request itself.")
     if method == "TRACE":  # RFC 9110 §9.3.8: it would show the caller what intermediaries add
-        raise RequestRefused(405, "request.trace", "TRACE is not answered here.")
+        raise RequestRefused(405, "request.trace", "TRACE is not answered here; use another method.")
     if not _METHOD(method):
-        raise RequestRefused(400, "request.method", "The method is not up to 32 capital letters, digits, hyphens.")
+        raise RequestRefused(
+            400,
+            "request.method",
+            "The method is not up to 32 capital letters, digits, hyphens; check how it is written.",
+        )

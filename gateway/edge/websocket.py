@@ -69,11 +69,15 @@ class WebSocket:
     def check(self, request: Request) -> None:
         """What RFC 6455 §4.2.1 asks of a handshake and the servers do not look at. Raises RequestRefused."""
         if request.body is not None or request.http_version in ("1", "1.0"):
-            raise RequestRefused(400, "websocket.handshake", "A WebSocket handshake is HTTP/1.1, and has no body.")
+            raise RequestRefused(
+                400, "websocket.handshake", "A WebSocket handshake is HTTP/1.1, and has no body; send it so."
+            )
         keys = request.headers.get_all(b"sec-websocket-key")
         if len(keys) != 1 or not _is_key(keys[0]) or request.headers.get_all(b"sec-websocket-version") != [b"13"]:
             raise RequestRefused(
-                400, "websocket.handshake", "Sec-WebSocket-Key is 16 octets in base64, Sec-WebSocket-Version is 13."
+                400,
+                "websocket.handshake",
+                "Sec-WebSocket-Key is 16 octets in base64, Sec-WebSocket-Version is 13; send both so.",
             )
 
     def end(self, code: int) -> None:

@@ -19,7 +19,7 @@ class BadHost(RequestRefused):
     """A Host that is missing, doubled or not `host[:digits]`: 400 (RFC 9112 §3.2). Who reads the fields counts them."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(400, "request.host", detail)
+        super().__init__(400, "request.host", f"{detail}; send one, as host[:port]")
 
 
 class Authority(NamedTuple):

@@ -59,20 +59,31 @@ def normal_path(raw: bytes, rules: PathRules = DEFAULT_RULES) -> str:
 def _normalise(raw: bytes, rules: PathRules) -> str:
     # 1. RFC 9112 §3.2.1: origin-form begins with a slash
     if raw[:1] != b"/":
-        raise BadTarget("request.target", "the request target must begin with a slash")
+        raise BadTarget("request.target", "the request target does not begin with a slash; begin it with one")
     # 2. Octets that no URI holds (RFC 3986 §2), and the backslash, which some upstreams read as a slash
     if _FORBIDDEN(raw):
-        raise BadTarget("request.target-octet", "the path holds an octet that must be percent-encoded, or a backslash")
+        raise BadTarget(
+            "request.target-octet",
+            "the path holds an octet that must be percent-encoded, or a backslash; encode it, or leave it out",
+        )
     if _BAD_TRIPLET(raw):
-        raise BadTarget("request.target-encoding", "the path holds a percent sign that two hex digits do not follow")
+        raise BadTarget(
+            "request.target-encoding",
+            "the path holds a percent sign that two hex digits do not follow; write a percent sign as %25",
+        )
     # 3. RFC 3986 §6.2.2.1 and .2: triplets in upper case, unreserved octets decoded, all else encoded
     path = _TO_REWRITE.sub(_rewrite, raw)
     if rules.encoded_slash == "refuse" and b"%2F" in path:
-        raise BadTarget("request.encoded-slash", "the path holds an encoded slash, which this listener refuses")
+        raise BadTarget(
+            "request.encoded-slash", "the path holds an encoded slash, which this listener refuses; leave it out"
+        )
     # 4. Empty segments, before dots are resolved: `/a//../b` is `/b` when merged, `/a/b` when kept
     if b"//" in path:
         if rules.double_slash == "refuse":
-            raise BadTarget("request.double-slash", "the path holds an empty segment, which this listener refuses")
+            raise BadTarget(
+                "request.double-slash",
+                "the path holds an empty segment, which this listener refuses; write single slashes",
+            )
         if rules.double_slash == "merge":
             path = re.sub(rb"//+", b"/", path)
     # 5. Dot segments
@@ -89,7 +100,9 @@ def _rewrite(found: re.Match[bytes]) -> bytes:
     if octet in _UNRESERVED:
         return bytes((octet,))
     if octet < 0x20 or octet in (0x5C, 0x7F):  # a control or a backslash is no safer for being encoded
-        raise BadTarget("request.target-octet", "the path holds an encoded control character or backslash")
+        raise BadTarget(
+            "request.target-octet", "the path holds an encoded control character or backslash; leave it out"
+        )
     return text.upper()
 
 
@@ -102,10 +115,10 @@ def _without_dots(path: bytes) -> bytes:
             continue
         if segment == b"..":
             if not kept:
-                raise BadTarget("request.target-root", "the path leads above the root")
+                raise BadTarget("request.target-root", "the path leads above the root; leave out its dot segments")
             kept.pop()
         elif (segment[:1] == b"." and _DISGUISED(segment)) or (b"%2F." in segment and _DISGUISED(segment)):
-            raise BadTarget("request.target-dots", "the path holds a disguised dot segment")
+            raise BadTarget("request.target-dots", "the path holds a disguised dot segment; leave it out")
         else:
             kept.append(segment)
     if segments[-1] in (b".", b".."):
@@ -116,4 +129,4 @@ def _without_dots(path: bytes) -> bytes:
 def check_query(raw: bytes) -> None:
     """Refuse a query that cannot go on byte for byte: controls, spaces, "#", octets beyond ASCII (RFC 3986 §3.4)."""
     if not _QUERY(raw):
-        raise BadTarget("request.target-octet", "the query holds an octet that must be percent-encoded")
+        raise BadTarget("request.target-octet", "the query holds an octet that must be percent-encoded; encode it")

@@ -48,7 +48,9 @@ class Access:
             return _unauthorized("ops.token-missing", "Send the ops token: Authorization: Bearer TOKEN.", "")
         # digests have one length, so the comparison tells nothing of the token's
         if not compare_digest(_digest(token.strip()), self._digest):
-            return _unauthorized("ops.token-wrong", "This is not the ops token.", ', error="invalid_token"')
+            return _unauthorized(
+                "ops.token-wrong", "This is not the ops token; send that of `ops.token`.", ', error="invalid_token"'
+            )
         return None
 
 
@@ -68,7 +70,7 @@ def _from_this_machine(headers: Headers) -> Problem | None:
     """
     origin = headers.get("origin")
     if not _is_loopback(f"//{headers.get('host', '')}") or (origin is not None and not _is_loopback(origin)):
-        detail = "Without ops.token only calls to a loopback address, and from no other site, are answered."
+        detail = "Without ops.token only calls to a loopback address, and from no other site, are answered; call 127.0.0.1, or set ops.token."
         return problem(403, "ops.foreign", detail)
     return None
 

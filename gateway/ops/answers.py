@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 _KNOWN = {
-    404: ("ops.not-found", "Nothing answers here; docs/operations-port.md lists what does."),
+    404: ("ops.not-found", "Nothing answers here; see docs/operations-port.md for what does."),
     405: ("ops.method-not-allowed", "This path answers other methods; see Allow."),
 }
 
@@ -51,10 +51,10 @@ def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | No
 async def of_http(request: Request, exc: Exception) -> Response:
     """What Starlette refuses by itself: unknown paths and methods."""
     assert isinstance(exc, HTTPException), "registered for it only"
-    code, detail = _KNOWN.get(exc.status_code, ("ops.refused", exc.detail))
+    code, detail = _KNOWN.get(exc.status_code, ("ops.refused", f"{exc.detail}; check the request."))
     return problem(exc.status_code, code, detail, exc.headers)
 
 
 async def of_bug(request: Request, exc: Exception) -> Response:
     """Starlette raises it again after this answer, so that the server logs it."""
-    return problem(500, "ops.internal", "The ops plane failed; the log says where.")
+    return problem(500, "ops.internal", "The ops plane failed; see the log for where.")

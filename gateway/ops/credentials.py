@@ -32,7 +32,11 @@ class CredentialOrders:
         if isinstance(order, str):
             return problem(422, "ops.bad-order", order)
         if order.issuer not in self._backend.plan().issuers:
-            return problem(404, "ops.unknown-issuer", "The running configuration has no issuer of this name.")
+            return problem(
+                404,
+                "ops.unknown-issuer",
+                "The running configuration has no issuer of this name; see /config for those it has.",
+            )
         recorded = await self._backend.remember(order)  # first: a worker that starts meanwhile must not miss it
         counts = [
             sum(answer for answer in answers if isinstance(answer, int))
@@ -47,7 +51,11 @@ class CredentialOrders:
         consumers = self._backend.plan().consumers
         name = request.query_params.get("consumer")
         if name is not None and name not in consumers:
-            return problem(404, "ops.unknown-consumer", "The running configuration has no consumer of this name.")
+            return problem(
+                404,
+                "ops.unknown-consumer",
+                "The running configuration has no consumer of this name; see /config for those it has.",
+            )
         used = _newest(await self._backend.purge(LastUses()))
         listed = [
             {
@@ -84,7 +92,7 @@ def _order(body: bytes | None, now: float) -> Revoke | str:
     written = _LIFETIME.fullmatch(said.get("lifetime", "24h"))
     lifetime_s = float(written[1]) * _SECONDS[written[2]] if written else 0.0
     if not 0.0 < lifetime_s <= LONGEST_S:
-        return "`lifetime` is how long such tokens may live: a number with s, m, h or d, at most 30d."
+        return "Write `lifetime`, how long such tokens may live, as a number with s, m, h or d, at most 30d."
     return Revoke(said["issuer"], said.get("jti"), said.get("subject"), now, now + lifetime_s)
 
 

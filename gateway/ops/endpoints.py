@@ -59,10 +59,10 @@ class Endpoints:
             case Applied(version, changed):
                 return Json({"version": version, "changed": changed})
             case Rejected(findings):
-                detail = f"The configuration has errors; nothing changed, version {running} is served on."
+                detail = f"The configuration has errors; nothing changed, version {running} is served on. Correct the findings and reload again."
                 return problem(422, "ops.configuration-errors", detail, findings=_findings(findings))
             case Abandoned(reason):
-                detail = f"The configuration could not be applied: {reason}; version {running} is served on."
+                detail = f"The configuration could not be applied: {reason}; version {running} is served on. See the log, then reload again."
                 return problem(503, "ops.reload-abandoned", detail)
             case _:
                 assert_never(outcome)

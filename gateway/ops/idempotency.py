@@ -48,7 +48,9 @@ class IdempotencyOrders:
             if order.action == "release":
                 await records.release(place, order.who, order.reason)
             elif order.status is None:
-                return problem(422, "ops.order-malformed", "`settle` needs the `status` that retries are to get.")
+                return problem(
+                    422, "ops.order-malformed", "Send `status` with `settle`: the one that retries are to get."
+                )
             else:
                 body = order.body.encode("utf-8")
                 await records.settle(place, order.status, body, order.content_type, order.who, order.reason)
@@ -57,7 +59,11 @@ class IdempotencyOrders:
             detail = f"Not an order: {fields}; send JSON with action (settle or release), who, reason, and for settle status."
             return problem(422, "ops.order-malformed", detail)
         except records.OutOfReachError as reason:
-            return problem(404, "ops.no-such-record", f"Nothing changed: {reason}.")
+            return problem(404, "ops.no-such-record", f"Nothing changed: {reason}; see what GET says of this key.")
         except StoreError:
-            return problem(503, "ops.store-unavailable", "The store of the records is out of reach; nothing is known.")
+            return problem(
+                503,
+                "ops.store-unavailable",
+                "The store of the records is out of reach, so nothing is known; try again when it is back.",
+            )
         return Json({"done": order.action})

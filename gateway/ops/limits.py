@@ -26,7 +26,11 @@ class LimitOrders:
             return problem(400, "ops.limits", "Name one consumer, as in /limits?consumer=acme.")
         plan = self._backend.plan().consumers.get(names[0])
         if plan is None:
-            return problem(404, "ops.unknown-consumer", "The running configuration has no consumer of this name.")
+            return problem(
+                404,
+                "ops.unknown-consumer",
+                "The running configuration has no consumer of this name; see /config for those it has.",
+            )
         order = ShowLimits(plan.consumer, reset=request.method == "DELETE")
         views: dict[str, list[Mapping[str, Any]]] = {}
         for entry in _entries(await self._backend.purge(order)):

@@ -30,7 +30,7 @@ class CachePurge:
                 given["url"] = _normal(given["url"])
             except (ValueError, RequestRefused):
                 detail = (
-                    "url= is a whole URL as callers write it, as in https://api.example/orders?page=1, percent-encoded."
+                    "Write url= as a whole URL as callers do, percent-encoded, as in https://api.example/orders?page=1."
                 )
                 return problem(400, "ops.purge", detail)
         answers = await self._backend.purge(Purge(**given))

@@ -59,7 +59,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self.head_bytes = 0
         self.overhead = 0  # octets since the last of a body's own: sizes, extensions and trailers of chunks
         self.answering: ClosingCycle | None = None  # while requests wait, an earlier cycle than uvicorn's `cycle`
-        self.refusal = (400, "request.framing", "The request is not well-formed HTTP/1.1.")
+        self.refusal = (
+            400,
+            "request.framing",
+            "The request is not well-formed HTTP/1.1; check the client that wrote it.",
+        )
         self.extensions: dict[str, Any] | None = None
         self.switches = False  # this head is the handshake of a WebSocket
         self.heard = False  # the client has sent something
@@ -186,7 +190,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise RefusedHeadError
         scope["extensions"] = self.extensions or {}
         if method == "CONNECT":
-            self.refusal = (501, "request.connect", "CONNECT is not offered.")
+            self.refusal = (501, "request.connect", "This gateway is not a tunnel; send the request itself.")
             raise RefusedHeadError
         if self.url[:1] != b"/" and b"://" in self.url:
             self._take_authority()
@@ -310,12 +314,18 @@ class BoundedProtocol(HttpToolsProtocol):
             and not self.refused
             and (self.cycle is None or self.cycle.response_complete)
         ):
-            self.refuse(408, "request.head-timeout", "The head of the request did not arrive in time.")
+            self.refuse(
+                408, "request.head-timeout", "The head of the request did not arrive in time; send it without pauses."
+            )
         else:
             self.transport.close()
 
     def _too_large(self) -> str:
-        self.refusal = (431, "request.head-too-large", "The head of the request is too large.")
+        self.refusal = (
+            431,
+            "request.head-too-large",
+            "The head of the request is too large; send fewer header fields, or shorter ones.",
+        )
         return self.refusal[1]
 
     def _take_authority(self) -> None:

@@ -170,7 +170,9 @@ class Upstream:
                     if content:
                         message += content
             except ValueError as problem:
-                raise RequestRefused(400, "request.framing", "The request cannot be written as HTTP.") from problem
+                raise RequestRefused(
+                    400, "request.framing", "The request cannot be written as HTTP; check its path and header fields."
+                ) from problem
             now = self._time()
             connection = None if stale is not None else pool.take(now, sure=not repeatable)
             if connection is None:
@@ -277,7 +279,9 @@ async def _stream(connection: Connection, body: Body, left: int | None, *, chunk
 
 
 def _unequal() -> RequestRefused:
-    return RequestRefused(400, "request.framing", "The body's length differs from its Content-Length.")
+    return RequestRefused(
+        400, "request.framing", "The body's length differs from its Content-Length; send as much as is announced."
+    )
 
 
 def _chunk(piece: bytes) -> bytes:

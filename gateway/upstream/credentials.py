@@ -84,7 +84,11 @@ class ExchangedToken:
     def of(self, headers: Headers) -> tuple[bytes, Mapping[str, str]]:
         value = headers.get(b"authorization") or b""
         if value[: len(_BEARER)].lower() != _BEARER:
-            raise RequestRefused(403, "upstream.no-token", "This call needs an access token that can be passed on.")
+            raise RequestRefused(
+                403,
+                "upstream.no-token",
+                "This call needs an access token that can be passed on; send one in Authorization.",
+            )
         token = value[len(_BEARER) :].strip(b" ")
         return sha256(token).digest(), {
             "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
@@ -131,7 +135,7 @@ class WithToken:
             raise UpstreamError(Cause.TIMEOUT, "connect", sent=False, upstream=self.name, detail=detail) from exc
         except NoTokenError as exc:
             if exc.refused and key:
-                detail = "The access token cannot be exchanged for one of the upstream's."
+                detail = "The access token cannot be exchanged for one of the upstream's; get a new one, or ask the operators."
                 raise RequestRefused(403, "upstream.exchange-refused", detail) from exc
             raise UpstreamError(
                 Cause.UNREACHABLE, "connect", sent=False, upstream=self.name, detail=f"no token for it: {exc}"

@@ -47,7 +47,9 @@ async def open_websocket(
         try:
             return await socket.ask(request, pool.host, subprotocols, due)
         except ValueError as problem:
-            raise RequestRefused(400, "request.framing", "The request cannot be written as HTTP.") from problem
+            raise RequestRefused(
+                400, "request.framing", "The request cannot be written as HTTP; check its path and header fields."
+            ) from problem
         except UpstreamError as error:
             pool.failed(error)
             raise

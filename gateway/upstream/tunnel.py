@@ -35,7 +35,11 @@ async def open_tunnel(upstream: str, sweep: Sweep, idle_s: float, session: Sessi
         if obstacle:
             raise UpstreamError(Cause.UNREACHABLE, "connect", sent=False, upstream=upstream, detail=obstacle)
         if not session.takes_tunnels:
-            raise RequestRefused(501, "websocket.http2", "What answers here speaks HTTP/2, and takes no WebSockets.")
+            raise RequestRefused(
+                501,
+                "websocket.http2",
+                "What answers here speaks HTTP/2, and takes no WebSockets; send requests without Upgrade.",
+            )
     except BaseException as problem:
         session.close()
         if isinstance(problem, TimeoutError):

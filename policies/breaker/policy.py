@@ -87,7 +87,9 @@ class BreakerLayer(Layer):
         self._clock = scope.clock.monotonic
         self._shadow = scope.shadow
         self._upstream = scope.upstream
-        self._detail = f"The upstream '{scope.upstream}' fails at the moment and is not called."
+        self._detail = (
+            f"The upstream '{scope.upstream}' fails at the moment and is not called; try again after Retry-After."
+        )
         self._allowed = scope.tally("allow")
         self._refused = scope.tally("refuse")
 

@@ -117,7 +117,7 @@ class BulkheadLayer(Layer):
             503,
             "bulkhead.queue-timeout" if late else "bulkhead.full",
             f"As many calls as allowed are under way to the upstream '{self._upstream}'"
-            + (", and none ended in time." if late else "."),
+            + (", and none ended in time; try again soon." if late else "; try again soon."),
             RETRY_SOON,
             upstream=self._upstream,
         )

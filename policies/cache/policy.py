@@ -23,7 +23,7 @@ from policies.cache.shelf import Shelf
 from policies.cache.store import MemoryStore
 
 _SERVE = Action.SERVE
-_LATE = "The upstream did not answer in time; the same question of another caller was waited for."
+_LATE = "The upstream did not answer in time; the same question of another caller was waited for. Try again soon."
 LEASE_LOOK_S = 0.02  # between two looks for the answer that another process asks for
 LEASE_GRACE_S = 1.0  # a lease outlives its call's deadline by so much: a process that died holds nobody for longer
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))  # RFC 9110 §9.2.1
@@ -126,7 +126,7 @@ class CacheLayer(Layer):
     ) -> Response:
         if b"only-if-cached" in asked.directives:  # RFC 9111 §5.2.1.7
             self._misses.value += 1
-            detail = "No stored answer fits this request, and it asked for nothing else."
+            detail = "No stored answer fits this request; send it without only-if-cached to have the upstream asked."
             note = (b"cache-status", b"sluicegate; detail=only-if-cached")
             return problem(exchange, 504, "cache.only-if-cached", detail, (note,))
         alone = (

@@ -77,11 +77,20 @@ class Cors(Layer):
         """The answer to a preflight; None in shadow, where it is only counted."""
         asked = requested_names(b",".join(exchange.request.headers.get_all(b"access-control-request-headers")))
         if not self._origins.admits(origin):
-            code, detail = "cors.origin-not-allowed", "Pages of this origin may not call this route."
+            code, detail = (
+                "cors.origin-not-allowed",
+                "Pages of this origin may not call this route; ask the operators to allow it.",
+            )
         elif self._methods is not None and method not in self._methods:
-            code, detail = "cors.method-not-allowed", "Pages may not use this method here."
+            code, detail = (
+                "cors.method-not-allowed",
+                "Pages may not use this method here; ask the operators to allow it.",
+            )
         elif asked is None or (self._headers is not None and not self._headers.issuperset(asked)):
-            code, detail = "cors.header-not-allowed", "Pages may not set one of these headers here."
+            code, detail = (
+                "cors.header-not-allowed",
+                "Pages may not set one of these header fields here; ask the operators to allow it.",
+            )
         else:
             self._allowed.value += 1
             return None if self._shadow else self._permit(origin, method, asked)

@@ -33,12 +33,18 @@ def replay(answer: Answer, unix_s: float) -> Response:
 
 
 def missing(exchange: Exchange, header: str) -> Response:
-    detail = f"This call needs the field {header}: a new random value, sent again with every retry of the same request."
+    detail = f"This call needs the field {header}; send a new random value, and the same again with every retry."
     return problem(exchange, 400, "idempotency.key-missing", detail, ABOUT)
 
 
 def malformed(exchange: Exchange, header: str, why: str) -> Response:
-    return problem(exchange, 400, "idempotency.key-malformed", f"The field {header} holds no key: {why}.", ABOUT)
+    return problem(
+        exchange,
+        400,
+        "idempotency.key-malformed",
+        f"The field {header} holds no key: {why}; send one of up to 255 visible characters.",
+        ABOUT,
+    )
 
 
 def other_request(exchange: Exchange) -> Response:
@@ -54,18 +60,18 @@ def in_flight(exchange: Exchange) -> Response:
 def outcome_unknown(exchange: Exchange) -> Response:
     detail = (
         "Nobody knows whether the first call with this key was executed; it is not sent again. "
-        "The gateway's operators can settle it."
+        "Ask the operators to settle it, and keep the key."
     )
     return problem(exchange, 409, "idempotency.outcome-unknown", detail)
 
 
 def too_large(exchange: Exchange) -> Response:
-    detail = "The call with this key was executed; its answer was too large to keep, and is not sent again."
+    detail = "The call with this key was executed; its answer was too large to keep; ask the operators for it, and do not send it under a new key."
     return problem(exchange, 409, "idempotency.too-large", detail)
 
 
 def unreadable(exchange: Exchange) -> Response:
-    detail = "The call with this key was executed; its answer is kept under an encryption key that the gateway no longer has."
+    detail = "The call with this key was executed; its answer can no longer be read; ask the operators for it, and do not send it under a new key."
     return problem(exchange, 409, "idempotency.unreadable", detail)
 
 

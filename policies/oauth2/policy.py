@@ -148,7 +148,7 @@ class OAuth2(Authenticator):
                 if may_wait and issuer.keyring.may_fetch(token.kid):
                     return None
                 if not issuer.keyring.ready:
-                    detail = "The issuer's keys cannot be had at the moment."
+                    detail = "The issuer's keys cannot be had at the moment; try again after Retry-After."
                     return self._without_issuer(exchange, detail, issuer.keyring.retry_after_s)
             if verdict is not Reason.WRONG_ISSUER:
                 reason = verdict
@@ -174,7 +174,7 @@ class OAuth2(Authenticator):
         if unanswered is None:
             return self._refuse(exchange, reason)
         assert unanswered.introspector is not None, "only those that have one are asked"
-        detail = "The issuer cannot be asked about this token at the moment."
+        detail = "The issuer cannot be asked about this token at the moment; try again after Retry-After."
         return self._without_issuer(exchange, detail, unanswered.introspector.retry_after_s)
 
     def _until_deadline(self, exchange: Exchange) -> asyncio.Timeout:

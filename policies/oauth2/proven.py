@@ -112,14 +112,14 @@ class Proven(OAuth2):
         exchange.note(reason.code)
         nonce = (b"dpop-nonce", (await self._nonces.good(self._time()))[0].encode())
         if reason is Reason.USE_NONCE:
-            detail = "The DPoP proof needs the nonce that this answer carries."
+            detail = "The DPoP proof needs a nonce; use that of this answer's DPoP-Nonce, and send the call again."
             return problem(exchange, 401, "oauth2.use-dpop-nonce", detail, ((b"www-authenticate", _NONCE), nonce))
         fields = (
             (b"www-authenticate", _DPOP + b', error="invalid_dpop_proof"'),
             *(((b"www-authenticate", REALM + b', error="invalid_token"'),) if self._any else ()),
             nonce,
         )
-        detail = "The call does not prove that the access token is its own."
+        detail = "The call does not prove that the access token is its own; send a new proof, made for this call with the token's key."
         return problem(exchange, 401, "oauth2.unproven", detail, fields)
 
     def strip(self, exchange: Exchange) -> None:

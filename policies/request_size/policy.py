@@ -18,7 +18,7 @@ class RequestSize(Gate):
     def __init__(self, config: RequestSizeConfig, scope: Scope) -> None:
         self._max = config.max
         self._shadow = scope.shadow
-        self._detail = f"The request's body is larger than {format_size(config.max)}."
+        self._detail = f"The request's body is larger than {format_size(config.max)}; send a smaller one."
         self._allowed = scope.tally("allow")
         self._refused = scope.tally("refuse")
 

@@ -72,33 +72,41 @@ class Dispatch:
         """Raises RequestRefused: what the caller sent is no envelope, or not one of this route's operations."""
         namespace, local = split(str(root.tag))
         if local != "Envelope":
-            raise RequestRefused(400, "soap.no-envelope", "This is XML, but not a SOAP envelope.")
+            raise RequestRefused(400, "soap.no-envelope", "This is XML, but not a SOAP envelope; send it in one.")
         version = VERSIONS.get(namespace)
         if version is None or version not in self.versions:
             spoken = " and ".join(sorted(self.versions))
-            raise RequestRefused(400, "soap.version-mismatch", f"This service speaks SOAP {spoken}.")
+            raise RequestRefused(
+                400, "soap.version-mismatch", f"This service speaks SOAP {spoken}; send an envelope of that version."
+            )
         operation, codec = self._found(version, root.find(f"{{{namespace}}}Body"), action)
         try:
             content = codec.decode(root, answer)
             headers = codec.decode_headers(root, answer)
         except Deviation as deviation:
             if deviation.detail == NOT_UNDERSTOOD:
-                detail = f"The header block {deviation.where[:200]} must be understood, but is not."
+                detail = f"The header block {deviation.where[:200]} must be understood, but is not; send it without mustUnderstand, or leave it out."
                 raise RequestRefused(400, "soap.must-understand", detail) from deviation
             detail = f"{deviation.where[:200]}: {deviation.detail}" if deviation.where else deviation.detail
-            raise RequestRefused(400, "soap.bad-envelope", f"The envelope is not by the WSDL: {detail}.") from deviation
+            raise RequestRefused(
+                400,
+                "soap.bad-envelope",
+                f"The envelope is not by the WSDL: {detail}. Correct it; ?wsdl has the description.",
+            ) from deviation
         if content.fault is not None:
-            raise RequestRefused(400, "soap.bad-envelope", "The envelope holds a fault; a request is expected.")
+            raise RequestRefused(400, "soap.bad-envelope", "The envelope holds a fault; send a request.")
         return Called(operation, codec, content.value, headers)
 
     def _found(self, version: Version, body: etree._Element | None, action: str) -> tuple[Operation, OperationCodec]:
         if body is None:
-            raise RequestRefused(400, "soap.bad-envelope", "The envelope has no Body.")
+            raise RequestRefused(400, "soap.bad-envelope", "The envelope has no Body; send one with the message.")
         offered = self._offered.get((version, str(body[0].tag) if len(body) else ""), [])
         if len(offered) > 1:  # one message, several operations: the action tells them apart
             offered = [one for one in offered if one[0].action == action] or offered
         if not offered:
             raise RequestRefused(
-                400, "soap.unknown-operation", "The Body holds no message of an operation that is offered here."
+                400,
+                "soap.unknown-operation",
+                "The Body holds no message of an operation that is offered here; see ?wsdl for those that are.",
             )
         return offered[0]

@@ -75,7 +75,7 @@ class SoapFront(CallAdapter):
         if exchange.request.method in ("GET", "HEAD"):
             return self._wsdl(exchange)
         if exchange.request.method != "POST":
-            detail = "SOAP is sent by POST; GET with ?wsdl describes it."
+            detail = "SOAP is sent by POST; use that, or GET with ?wsdl for the description."
             return problem(exchange, 405, "soap.method", detail, ((b"allow", b"GET, POST"),))
         body = await exchange.read_body()
         read = partial(self._read, exchange, body)
@@ -100,7 +100,7 @@ class SoapFront(CallAdapter):
                 raise RequestRefused(415, "soap.media-type", "Send text/xml (SOAP 1.1) or application/soap+xml (1.2).")
             root = parse(body, parameters(content_type).get("charset"))
         except (NotXml, BadMultipart) as exc:
-            raise RequestRefused(400, "soap.bad-envelope", f"The request {exc}.") from exc
+            raise RequestRefused(400, "soap.bad-envelope", f"The request {exc}; check what writes it.") from exc
         if not action:  # SOAP 1.1 §6.1.1
             action = (exchange.request.headers.get(b"soapaction") or b"").decode("latin-1").strip().strip('"')
         answer = Answer(attachment=lookup(parts, self._config.attachments))

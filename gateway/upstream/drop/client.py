@@ -88,7 +88,9 @@ class DropUpstream:
         body = request.body
         if not body:
             if names.answers is None:
-                raise RequestRefused(400, "drop.nothing-to-write", "The request holds nothing to be written.")
+                raise RequestRefused(
+                    400, "drop.nothing-to-write", "The request holds nothing to be written; send a body."
+                )
             taken = await self._take(names.answers, deadline, sent=False)
             return Response(404, Headers()) if taken is None else self._answer(taken)
         await self._write(names.written, body, deadline)
@@ -105,7 +107,11 @@ class DropUpstream:
             await pause(watched, min(self._poll_s, left))
 
     async def open_websocket(self, request: UpstreamRequest, subprotocols: bytes | None, deadline: float) -> Response:
-        raise RequestRefused(501, "websocket.file", "What answers here is a folder, and takes no WebSockets.")
+        raise RequestRefused(
+            501,
+            "websocket.file",
+            "What answers here is a folder, and takes no WebSockets; send requests without Upgrade.",
+        )
 
     def _answer(self, taken: Taken) -> Response:
         return Response(200, Headers((OCTETS,)), TakenBody(taken, self._threads))
@@ -122,7 +128,9 @@ class DropUpstream:
             try:
                 await self._file_work(part.publish, deadline, "write", sent=True)
             except FileExistsError as problem:
-                raise RequestRefused(409, "drop.exists", "A file of this name is there already.") from problem
+                raise RequestRefused(
+                    409, "drop.exists", "A file of this name is there already; use another name."
+                ) from problem
         except BaseException:
             self._threads.submit(part.discard)  # a folder that hangs holds nobody up
             raise

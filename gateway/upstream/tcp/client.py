@@ -130,7 +130,11 @@ class MessageUpstream(Upstream):
         return response
 
     async def open_websocket(self, request: UpstreamRequest, subprotocols: bytes | None, deadline: float) -> Response:
-        raise RequestRefused(501, "websocket.tcp", "What answers here speaks messages, and takes no WebSockets.")
+        raise RequestRefused(
+            501,
+            "websocket.tcp",
+            "What answers here speaks messages, and takes no WebSockets; send requests without Upgrade.",
+        )
 
     def _count(self, pool: MessagePool, request: UpstreamRequest) -> None:
         pool.requests += 1
@@ -157,6 +161,8 @@ async def _whole(request: UpstreamRequest) -> bytes:
     while piece := await body.read():
         pieces += piece
         if len(pieces) > MAX_MESSAGE:
-            raise RequestRefused(413, "request.too-large", f"A message has at most {MAX_MESSAGE} octets.")
+            raise RequestRefused(
+                413, "request.too-large", f"A message has at most {MAX_MESSAGE} octets; send a smaller one."
+            )
     request.body = bytes(pieces)
     return request.body

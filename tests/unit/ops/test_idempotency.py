@@ -87,7 +87,7 @@ def test_an_unknown_outcome_is_settled_shown_and_freed(desk: Desk, caplog: pytes
     again = call(desk, "POST", AT, order)
     assert (again.status_code, again.json()["detail"]) == (
         404,
-        "Nothing changed: the key is final and was not settled: only an unknown outcome can be.",
+        "Nothing changed: the key is final and was not settled: only an unknown outcome can be; see what GET says of this key.",
     )
     assert call(desk, "POST", AT, {"action": "release", **WHY}).status_code == 200
     assert call(desk, "GET", AT).status_code == 404

@@ -205,7 +205,7 @@ def test_return_codes_are_problems() -> None:
     assert isinstance(answer.body, bytes)
     document = json.loads(answer.body)
     assert (document["code"], document["detail"], document["fault"]) == (
-        "fixed_width.return-code", "The upstream answered with RETURN-CODE 4.", {"field": "RETURN-CODE", "value": "4"},
+        "fixed_width.return-code", "The upstream answered with RETURN-CODE 4; see what it means in this API's description.", {"field": "RETURN-CODE", "value": "4"},
     )  # fmt: skip
     assert made.decode(make_exchange(), reply(customer())).status == 200
 
