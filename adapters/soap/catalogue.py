@@ -7,8 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-import httpx
-
 from adapters.soap.codec.envelope import Shared
 from adapters.soap.schema.documents import BadWsdl, Read
 from adapters.soap.schema.services import compile_wsdl
@@ -73,6 +71,8 @@ def reader(read_file: Callable[[str], bytes], remote: bool) -> Read:
 
 def _fetch(url: str) -> bytes:
     """Only ever while a configuration is being compiled, off the event loop."""
+    import httpx  # noqa: PLC0415  # 7 MiB, for what few routes do
+
     try:
         with httpx.stream("GET", url, timeout=10.0, follow_redirects=False) as response:
             if response.status_code != 200:

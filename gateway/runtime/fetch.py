@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 MAX_BODY = 2 * 2**20  # octets; a JWKS of hundreds of keys stays below 1 MiB
 
@@ -32,6 +36,11 @@ class HttpFetch:
         data: Mapping[str, str] | None = None,
         timeout_s: float = 5.0,
     ) -> Answer:
+        if self._client is None:
+            # 7 MiB, which few processes need; in a thread, because it takes 100 ms and calls go on meanwhile
+            await asyncio.to_thread(import_module, "httpx")
+        import httpx  # noqa: PLC0415
+
         if self._client is None:
             # an issuer that redirects its keys elsewhere is a finding for its operators, not a thing to follow
             self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 from types import ModuleType
 
@@ -54,3 +56,16 @@ def test_what_does_not_fit_is_an_error(name: str, value: str, words: str) -> Non
 def test_a_folder_without_a_spec_is_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry.importlib, "import_module", ModuleType)
     assert collect() == {}
+
+
+def test_a_worker_imports_what_adapters_and_issuers_need_when_a_route_has_them() -> None:
+    """The compilers of both adapters, lxml and httpx are 17 MiB in each process."""
+    script = (
+        "import sys; import gateway.runtime.worker, gateway.runtime.installed_plane\n"
+        "from gateway.compile.registry import installed\n"
+        "assert {'soap', 'fixed_width'} <= set(installed().adapters)\n"
+        "heavy = {'lxml', 'httpx', 'adapters.soap.route', 'adapters.fixed_width.adapter'} & set(sys.modules)\n"
+        "sys.exit(f'imported by every worker: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
