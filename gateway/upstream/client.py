@@ -182,11 +182,7 @@ class Upstream:
                     if stale is not None:
                         error.sent = stale
                     failed = (*failed, pool)
-                    over = error.cause is Cause.OVERLOAD or self._time() >= deadline
-                    other = None if over else targets.pick(request, failed)
-                    if other is None:
-                        raise
-                    pool = other
+                    pool = targets.instead(request, failed, error, deadline)
                     continue
                 now = self._time()
             if request.before is not None:

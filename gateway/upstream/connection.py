@@ -1,4 +1,7 @@
-"""One HTTP/1.1 connection to an upstream: writes a request, reads its answer, enforces its bounds. Chooses nothing."""
+"""One HTTP/1.1 connection to an upstream: writes a request, reads its answer, enforces its bounds. Chooses nothing.
+
+Longer than 300 lines: one state machine, and every object more between the client and the socket would cost each call.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,17 @@ import asyncio
 import select
 from functools import partial
 from math import inf
-from typing import Protocol, cast
+from typing import cast
 
 from gateway.api.errors import Cause, Stage, UpstreamError
 from gateway.api.messages import OnSlow, Response, UpstreamRequest
 from gateway.upstream.answer import AnswerReader
 from gateway.upstream.body import AnswerBody, trailed
-from gateway.upstream.sweep import Sweep
+from gateway.upstream.draining import Draining
+from gateway.upstream.home import Home
+from gateway.upstream.sweep import SLOW_S
 from gateway.upstream.wire import Violation
 
-SLOW_S = 0.1  # a call that waited this long is worth watching its client
 BRIEFLY_S = 0.01  # idle for less than this is next to busy
 
 
@@ -23,34 +27,7 @@ class StaleConnection(UpstreamError):
     """A reused connection ended before one byte of an answer: the upstream had most likely closed it (RFC 9112 §9.3.1)."""
 
 
-class Home(Protocol):
-    """The pool that a connection belongs to, as the connection sees it."""
-
-    upstream: str
-    sweep: Sweep
-    first_byte_s: float
-    idle_body_s: float
-
-    def release(self, connection: Connection) -> None:
-        """Ready for another call."""
-
-    def lost(self, connection: Connection) -> None:
-        """Ended; told exactly once."""
-
-    def streamed(self, status: int) -> None:
-        """An answer that did not come in one piece came to its end."""
-
-    def failed(self, error: UpstreamError) -> None:
-        """An answer broke off after its head: who called had its answer already."""
-
-    def announced(self, seconds: float) -> None:
-        """An answer said for how long the upstream keeps an idle connection."""
-
-    def closed_idle(self, connection: Connection) -> None:
-        """The upstream closed it while it was idle."""
-
-
-class Connection(asyncio.Protocol):
+class Connection(Draining):
     """Its life: idle, then a call (`call`, answered by a future), maybe its body, then idle again or closed.
 
     It returns to its pool exactly when the answer ended cleanly, the request was fully sent and both sides keep it.
@@ -61,12 +38,10 @@ class Connection(asyncio.Protocol):
         "_body",
         "_complete",
         "_deadline",
-        "_drained",
         "_encrypted",
         "_fresh",
         "_home",
         "_limit",
-        "_loop",
         "_message",
         "_on_slow",
         "_paused",
@@ -83,13 +58,13 @@ class Connection(asyncio.Protocol):
     )
 
     def __init__(self, home: Home, address: object) -> None:
+        super().__init__(home.sweep.loop)
         self.address = address  # the socket address, to notice when DNS no longer gives it
         self.due = inf
         self.idle_since = 0.0
         self.closed = False
         self.retiring = False
         self._home = home
-        self._loop = home.sweep.loop
         self._answer: asyncio.Future[Response] | None = None
         self._body: AnswerBody | None = None
         self._reader = AnswerReader()
@@ -97,7 +72,6 @@ class Connection(asyncio.Protocol):
         self._complete = True  # the request was fully sent before its answer came
         self._paused = False
         self._sending: asyncio.Task[None] | None = None
-        self._drained: asyncio.Future[None] | None = None
         self._on_slow: OnSlow | None = None
         self._deadline = inf
         self._limit = inf
@@ -191,13 +165,16 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once; an unfinished call is the caller's to know about."""
         self._home.sweep.waiting.discard(self)
-        if self._sending is not None:
-            self._sending.cancel()
-            self._sending = None
+        self._stop_sending()
         if not self.closed:
             self.closed = True
             self._transport.abort()
             self._home.lost(self)
+
+    def _stop_sending(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
 
     # -- the body's side
 
@@ -236,14 +213,6 @@ class Connection(asyncio.Protocol):
         self._encrypted = transport.get_extra_info("ssl_object") is not None
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-
-    def pause_writing(self) -> None:
-        self._drained = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        drained, self._drained = self._drained, None
-        if drained is not None and not drained.done():
-            drained.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -5,74 +5,23 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
+from h2 import events
 from h2.errors import ErrorCodes
-from h2.events import (
-    DataReceived,
-    Event,
-    InformationalResponseReceived,
-    RemoteSettingsChanged,
-    ResponseReceived,
-    StreamEnded,
-    StreamReset,
-    TrailersReceived,
-    WindowUpdated,
-)
 from h2.exceptions import H2Error
-from h2.settings import SettingCodes, Settings
 
 from gateway.api.errors import Cause
 from gateway.upstream.dial import Tls
+from gateway.upstream.http2_carried import Carried
 from gateway.upstream.http2_frames import FrameCutter, is_goaway, last_stream
+from gateway.upstream.http2_settings import introduce, protocol
 from gateway.upstream.http2_stream import Http2Stream, StreamHome
 from gateway.upstream.resolve import Address
-from gateway.upstream.wire import MAX_HEAD, Violation
+from gateway.upstream.wire import Violation
 
-STREAM_WINDOW = (
-    256 * 1024
-)  # octets an answer may be ahead of its reader; Envoy 16 MiB since 1.36, Go 4 MiB, nghttp2 64 KiB
-CONNECTION_WINDOW = 2**31 - 1  # never in the way: each stream is bounded by itself
 MAX_BACKLOG = 2**20  # octets of PING and SETTINGS answers that an upstream may leave unread
 _POLLRDHUP = getattr(select, "POLLRDHUP", 0)  # Linux: the other side has closed, seen before the loop tells us
-
-
-class Stream(Protocol):
-    """What a session carries: a call (Http2Stream), or a tunnel. Raises Violation for what breaks its own rules only."""
-
-    number: int
-
-    @property
-    def sends(self) -> bool:
-        """Something, or the end of our side, is to be sent."""
-
-    @property
-    def is_complete(self) -> bool:
-        """The upstream's side has ended."""
-
-    @property
-    def sends_more(self) -> bool:
-        """Our side has not ended."""
-
-    def take(self, octets: int) -> tuple[bytes, bool] | None:
-        """At most so many octets to send, and whether they are the last; None when the window is used up."""
-
-    def head(self, fields: list[tuple[bytes, bytes]]) -> None: ...
-    def interim(self) -> None: ...
-    def data(self, piece: bytes, octets: int) -> None:
-        """`piece` took `octets` of the window."""
-
-    def trailers(self, fields: list[tuple[bytes, bytes]]) -> None: ...
-    def ended(self) -> None: ...
-    def deliver(self) -> None:
-        """Hand on what came in the last turn."""
-
-    def violate(self, rule: str) -> None: ...
-    def broken(self, cause: Cause, detail: str, *, reused: bool) -> None: ...
-    def refused(self, detail: str) -> None:
-        """The upstream has not processed it (RFC 9113 §8.7)."""
 
 
 class Session(asyncio.Protocol):
@@ -100,21 +49,11 @@ class Session(asyncio.Protocol):
         self._gone = gone
         self._heard = 0.0
         self._answered = False
-        self._streams: dict[int, Stream] = {}
+        self._streams: dict[int, Carried] = {}
         self._input = FrameCutter()
         self._paused = False
         self.scheme = b"http"
-        self._h2 = H2Connection(
-            H2Configuration(client_side=True, validate_inbound_headers=False, validate_outbound_headers=False)
-        )
-        self._h2.local_settings = Settings(
-            client=True,
-            initial_values={
-                SettingCodes.ENABLE_PUSH: 0,
-                SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-                SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEAD,
-            },
-        )
+        self._h2 = protocol()
 
     # -- the pool's side
 
@@ -152,7 +91,7 @@ class Session(asyncio.Protocol):
             return False
         return not (sure and _POLLRDHUP and self._poll.poll(0))
 
-    def begin(self, stream: Stream, fields: list[tuple[bytes, bytes]], *, end: bool) -> None:
+    def begin(self, stream: Carried, fields: list[tuple[bytes, bytes]], *, end: bool) -> None:
         try:
             number = self._h2.get_next_available_stream_id()
             self._h2.send_headers(number, fields, end_stream=end)
@@ -164,7 +103,7 @@ class Session(asyncio.Protocol):
         self.pump(stream)
         self._flush()
 
-    def pump(self, stream: Stream) -> None:
+    def pump(self, stream: Carried) -> None:
         """Send of a request what the upstream's windows and the socket's buffer allow."""
         number = stream.number
         while stream.sends and number in self._streams and not self._paused:
@@ -184,7 +123,7 @@ class Session(asyncio.Protocol):
             self._h2.acknowledge_received_data(octets, number)
             self._flush()
 
-    def end(self, stream: Stream) -> bool:
+    def end(self, stream: Carried) -> bool:
         """The answer is complete. Returns whether the place may serve another call."""
         self._answered = True
         self._drop(stream)
@@ -216,8 +155,7 @@ class Session(asyncio.Protocol):
             if encrypted.selected_alpn_protocol() != "h2":  # RFC 9113 §3.2
                 self._end(Cause.PROTOCOL, "the server does not speak HTTP/2 over TLS (ALPN)")
                 return
-        self._h2.initiate_connection()
-        self._h2.increment_flow_control_window(CONNECTION_WINDOW - self._h2.inbound_flow_control_window)
+        introduce(self._h2)
         self._flush()
 
     def pause_writing(self) -> None:
@@ -230,7 +168,7 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
         self._input.feed(data)
-        touched: dict[Stream, None] = {}
+        touched: dict[Carried, None] = {}
         try:
             while not self.closed and (frame := self._input.take()) is not None:
                 self._frame(frame, touched)
@@ -254,23 +192,23 @@ class Session(asyncio.Protocol):
 
     # -- reading
 
-    def _frame(self, frame: bytes, touched: dict[Stream, None]) -> None:
+    def _frame(self, frame: bytes, touched: dict[Carried, None]) -> None:
         if is_goaway(frame):
             self._go_away(frame)
             return
         for event in self._h2.receive_data(frame):
             self._event(event, touched)
 
-    def _event(self, event: Event, touched: dict[Stream, None]) -> None:
+    def _event(self, event: events.Event, touched: dict[Carried, None]) -> None:
         match event:
-            case RemoteSettingsChanged():
+            case events.RemoteSettingsChanged():
                 self.max_streams = self._h2.remote_settings.max_concurrent_streams
                 self.takes_tunnels = self._h2.remote_settings.enable_connect_protocol == 1
                 if not self.ready.done():
                     self.ready.set_result("")
                 self._pump_all()
                 return
-            case WindowUpdated(stream_id=0):
+            case events.WindowUpdated(stream_id=0):
                 self._pump_all()
                 return
         stream = self._streams.get(getattr(event, "stream_id", None) or 0)
@@ -278,31 +216,31 @@ class Session(asyncio.Protocol):
             return
         try:
             match event:
-                case ResponseReceived():
+                case events.ResponseReceived():
                     # lengths are ours to count: a lie ends its stream, where h2 would end them all
                     self._h2.streams[stream.number]._expected_content_length = None
                     stream.head(event.headers)
                     touched[stream] = None
-                case DataReceived():
+                case events.DataReceived():
                     stream.data(event.data or b"", event.flow_controlled_length or 0)
                     touched[stream] = None
-                case TrailersReceived():
+                case events.TrailersReceived():
                     stream.trailers(event.headers)
-                case StreamEnded():
+                case events.StreamEnded():
                     stream.ended()
                     touched[stream] = None
-                case InformationalResponseReceived():
+                case events.InformationalResponseReceived():
                     stream.interim()
-                case WindowUpdated():
+                case events.WindowUpdated():
                     self.pump(stream)
-                case StreamReset():
+                case events.StreamReset():
                     touched.pop(stream, None)
                     self._reset(stream, event.error_code)
         except Violation as violation:
             touched.pop(stream, None)
             stream.violate(str(violation))
 
-    def _reset(self, stream: Stream, code: ErrorCodes | int | None) -> None:
+    def _reset(self, stream: Carried, code: ErrorCodes | int | None) -> None:
         if code == ErrorCodes.REFUSED_STREAM:  # RFC 9113 §8.7
             stream.refused("the upstream refused the stream")
         elif stream.is_complete:  # RFC 9113 §8.1: NO_ERROR after a whole answer, the rest of the request is not wanted
@@ -321,7 +259,7 @@ class Session(asyncio.Protocol):
 
     # -- endings
 
-    def _drop(self, stream: Stream) -> None:
+    def _drop(self, stream: Carried) -> None:
         """The stream's call is over; what of it still runs is cancelled."""
         number, stream.number = stream.number, 0
         if number and self._streams.pop(number, None) is not None and not self.closed:
@@ -348,7 +286,7 @@ class Session(asyncio.Protocol):
             place.abort()
         self._gone(self)
 
-    def _deliver(self, touched: dict[Stream, None]) -> None:
+    def _deliver(self, touched: dict[Carried, None]) -> None:
         for stream in touched:
             stream.deliver()
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.api.errors import Cause, Stage
 from gateway.api.messages import Headers, Response, UpstreamRequest
-from gateway.upstream.answer import MAX_INTERIM
 from gateway.upstream.body import AnswerBody, trailed
-from gateway.upstream.connection import Connection, Home, StaleConnection
+from gateway.upstream.connection import Connection, StaleConnection
+from gateway.upstream.home import Home
+from gateway.upstream.http2_carried import Carried
 from gateway.upstream.http2_fields import read_fields, read_trailers, request_fields
 from gateway.upstream.wire import Violation
 
@@ -27,7 +28,7 @@ class StreamHome(Home, Protocol):
     host: bytes | None
 
 
-class Http2Stream(Connection):
+class Http2Stream(Connection, Carried):
     """Its life: idle, then a call on a stream of its own, maybe its body, then idle again or closed."""
 
     __slots__ = (
@@ -53,7 +54,7 @@ class Http2Stream(Connection):
 
     def __init__(self, home: StreamHome, session: Session) -> None:
         super().__init__(home, session.address)
-        self.number = 0  # of the stream; 0 while idle
+        self.number = 0  # while idle
         self._pool = home
         self._session = session
 
@@ -115,9 +116,7 @@ class Http2Stream(Connection):
 
     def abort(self) -> None:
         self._home.sweep.waiting.discard(self)
-        if self._sending is not None:
-            self._sending.cancel()
-            self._sending = None
+        self._stop_sending()
         if not self.closed:
             self.closed = True
             self._session.leave(self)
@@ -127,11 +126,10 @@ class Http2Stream(Connection):
 
     def pause(self) -> None:
         self.due = inf
-        self._paused = True  # what is not acknowledged closes the upstream's window
+        self._hold()
 
     def resume(self) -> None:
-        self._paused = False
-        self._acknowledge()
+        self._go_on()
 
     # -- the sweep's side
 
@@ -144,21 +142,9 @@ class Http2Stream(Connection):
 
     @property
     def sends(self) -> bool:
-        """Something of the request, or its end, is to be sent."""
         return self._open and (bool(self._pending) or self._finished)
 
-    @property
-    def is_complete(self) -> bool:
-        """The answer is there to its end."""
-        return self._ended
-
-    @property
-    def sends_more(self) -> bool:
-        """The request has not been sent to its end."""
-        return self._open
-
     def take(self, octets: int) -> tuple[bytes, bool] | None:
-        """At most `octets` of what is to be sent, and whether that ends the request; None when the window is used up."""
         if self._pending and octets <= 0:
             return None
         piece = self._pending[self._offset : self._offset + octets]
@@ -171,19 +157,11 @@ class Http2Stream(Connection):
         return piece, last
 
     def head(self, fields: list[tuple[bytes, bytes]]) -> None:
-        """The final head. Raises Violation."""
         self._status, self._headers, length = read_fields(fields, to_head=self._to_head)
         self._length = None if self._to_head or self._status in (204, 304) else length
         self._left = -1 if length is None else length
 
-    def interim(self) -> None:
-        """A 1xx answer. Raises Violation."""
-        self._interim += 1
-        if self._interim > MAX_INTERIM:
-            raise Violation("too many interim answers")
-
     def data(self, piece: bytes, octets: int) -> None:
-        """A piece of the body that took `octets` of the window. Raises Violation."""
         self._unread += octets
         if not self._status:
             raise Violation("a body before its head")
@@ -195,11 +173,9 @@ class Http2Stream(Connection):
             self._parts.append(piece)
 
     def trailers(self, fields: list[tuple[bytes, bytes]]) -> None:
-        """The fields after the body. Raises Violation."""
         self._trailers = read_trailers(fields)
 
     def ended(self) -> None:
-        """The upstream's side of the stream is complete. Raises Violation."""
         if not self._status:
             raise Violation("a stream that ends without a head")
         if self._left > 0:
@@ -207,7 +183,6 @@ class Http2Stream(Connection):
         self._ended = True
 
     def deliver(self) -> None:
-        """Hand on what came in the last turn."""
         if self.closed or not self._status:
             return
         pieces, self._parts = self._parts, []
@@ -248,14 +223,12 @@ class Http2Stream(Connection):
         self.fail(self._error(Cause.PROTOCOL, self._stage, rule))
 
     def broken(self, cause: Cause, detail: str, *, reused: bool) -> None:
-        """The stream or its connection ended. `reused`: an idle connection may have been closed in this very moment."""
         if self._answer is not None and not self._status and cause is Cause.RESET and reused:
             self.fail(StaleConnection(cause, "head", sent=True, upstream=self._home.upstream, detail=detail))
         else:
             self.fail(self._error(cause, self._stage, detail))
 
     def refused(self, detail: str) -> None:
-        """The upstream says that it has not processed the request (RFC 9113 §8.7)."""
         if self._status:  # it says so, but it had begun to answer
             self.violate(detail)
         else:
@@ -268,17 +241,10 @@ class Http2Stream(Connection):
     def _stage(self) -> Stage:
         return "head" if self._answer is not None else "body"
 
-    def _acknowledge(self) -> None:
-        if self._unread:
-            self._session.acknowledge(self.number, self._unread)
-            self._unread = 0
-
     def _finish(self) -> None:
         """The answer ended; what is left of the request is not sent (RFC 9113 §8.1)."""
         self._acknowledge()
-        if self._sending is not None:
-            self._sending.cancel()
-            self._sending = None
+        self._stop_sending()
         self._paused = False
         if self._session.end(self) and not self.retiring:
             self._home.sweep.waiting.discard(self)

@@ -6,12 +6,15 @@ A timer a call (`call_later` and its cancel) costs 2.4 µs; being in a set costs
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.api.messages import OnSlow
 from gateway.upstream.outbox import Outbox
 
 TICK_S = 0.02
+SLOW_S = 0.1  # a call that waited this long is worth watching its client
 HOUSEKEEPING_S = 1.0
 
 
@@ -23,6 +26,34 @@ class Waiting(Protocol):
 
     def expire(self, now: float) -> None:
         """Called when `due` is past; sets a later `due` or stops waiting. Must not raise."""
+
+
+class Bounded(ABC):
+    """A call that waits until `limit`, and tells once, through `on_slow`, that it takes long."""
+
+    __slots__ = ("_limit", "_on_slow", "due")
+
+    def __init__(self, on_slow: OnSlow | None, now: float, limit: float) -> None:
+        self._limit = limit
+        self._on_slow = on_slow
+        self.due = limit if on_slow is None else min(limit, now + SLOW_S)
+
+    def expire(self, now: float) -> None:
+        on_slow, self._on_slow = self._on_slow, None
+        if now >= self._limit:
+            self.overdue()
+            return
+        self.due = self._limit
+        if on_slow is not None:
+            on_slow(self.end)
+
+    @abstractmethod
+    def overdue(self) -> None:
+        """The limit has come: it stops waiting, or is never due again."""
+
+    @abstractmethod
+    def end(self, error: Exception) -> None:
+        """Give it up."""
 
 
 class Sweep:

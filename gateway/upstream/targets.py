@@ -97,6 +97,16 @@ class Targets:
             or self._last_resort(failed)
         )
 
+    def instead(
+        self, request: UpstreamRequest, failed: tuple[Pool, ...], error: UpstreamError, deadline: float
+    ) -> Pool:
+        """Another target, after the last of `failed` met `error` with nothing sent. Raises it when there is none to try."""
+        over = error.cause is Cause.OVERLOAD or self._time() >= deadline
+        other = None if over else self.pick(request, failed)
+        if other is None:
+            raise error
+        return other
+
     def none_healthy(self) -> UpstreamError:
         return UpstreamError(Cause.OVERLOAD, "queue", sent=False, upstream=self.upstream, detail="no healthy target")
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.api.errors import Cause, RequestRefused, UpstreamError
 from gateway.api.messages import Response, UpstreamRequest
-from gateway.upstream.answer import MAX_INTERIM
+from gateway.upstream.http2_carried import Carried
 from gateway.upstream.http2_fields import check_request, read_fields
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.websocket import UpstreamSocket
-from gateway.upstream.wire import Violation
 
 if TYPE_CHECKING:
     from gateway.upstream.http2 import Session
@@ -85,7 +84,7 @@ class TunnelSocket(UpstreamSocket):
             self.refuse(status, headers, length)
 
 
-class Tunnel:
+class Tunnel(Carried):
     """One stream. What it cannot send yet it keeps, as transports do."""
 
     def __init__(self, session: Session, socket: TunnelSocket) -> None:
@@ -95,7 +94,7 @@ class Tunnel:
         self._pending = bytearray()
         self._held = False
         self._closing = False
-        self._open = True  # our side of the stream
+        self._open = True
         self._ended = False
         self._interim = 0
         self._parts: list[bytes] = []
@@ -112,11 +111,10 @@ class Tunnel:
             self._socket.pause_writing()
 
     def pause_reading(self) -> None:
-        self._paused = True  # what is not acknowledged closes the upstream's window
+        self._hold()
 
     def resume_reading(self) -> None:
-        self._paused = False
-        self._acknowledge()
+        self._go_on()
 
     def close(self) -> None:
         """End the stream and its connection; what the upstream's window keeps back is lost."""
@@ -129,14 +127,6 @@ class Tunnel:
     @property
     def sends(self) -> bool:
         return self._open and (bool(self._pending) or self._closing)
-
-    @property
-    def is_complete(self) -> bool:
-        return self._ended
-
-    @property
-    def sends_more(self) -> bool:
-        return self._open
 
     def take(self, octets: int) -> tuple[bytes, bool] | None:
         if self._pending and octets <= 0:
@@ -151,11 +141,6 @@ class Tunnel:
 
     def head(self, fields: list[tuple[bytes, bytes]]) -> None:
         self._socket.answered(fields)
-
-    def interim(self) -> None:
-        self._interim += 1
-        if self._interim > MAX_INTERIM:
-            raise Violation("too many interim answers")
 
     def data(self, piece: bytes, octets: int) -> None:
         self._unread += octets
@@ -185,8 +170,3 @@ class Tunnel:
 
     def refused(self, detail: str) -> None:
         self._socket.broke(Cause.RESET, detail)
-
-    def _acknowledge(self) -> None:
-        if self._unread:
-            self._session.acknowledge(self.number, self._unread)
-            self._unread = 0

@@ -8,8 +8,8 @@ from math import inf
 
 from gateway.api.errors import Cause, Stage, UpstreamError
 from gateway.api.messages import OnSlow
-from gateway.upstream.connection import SLOW_S, Connection
-from gateway.upstream.sweep import Sweep
+from gateway.upstream.connection import Connection
+from gateway.upstream.sweep import Bounded, Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,27 +20,19 @@ class Call:
     on_slow: OnSlow | None
 
 
-class Waiter:
+class Waiter(Bounded):
     """A call that waits for a connection."""
 
-    __slots__ = ("_limit", "_on_slow", "connection", "dialing", "due", "fresh", "upstream")
+    __slots__ = ("connection", "dialing", "fresh", "upstream")
 
     def __init__(self, upstream: str, sweep: Sweep, call: Call, now: float, *, fresh: bool) -> None:
+        super().__init__(call.on_slow, now, call.deadline)
         self.connection: asyncio.Future[Connection] = sweep.loop.create_future()
         self.fresh = fresh  # only a connection opened for it will do
         self.dialing = False
         self.upstream = upstream
-        self._limit = call.deadline
-        self._on_slow = call.on_slow
-        self.due = call.deadline if call.on_slow is None else min(call.deadline, now + SLOW_S)
 
-    def expire(self, now: float) -> None:
-        on_slow, self._on_slow = self._on_slow, None
-        if now < self._limit:
-            self.due = self._limit
-            if on_slow is not None:
-                on_slow(self.end)
-            return
+    def overdue(self) -> None:
         self.due = inf
         if self.dialing:
             self.fail(Cause.TIMEOUT, "connect", "the deadline came before a connection")

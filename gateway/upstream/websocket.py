@@ -19,6 +19,7 @@ from wsproto.utilities import ProtocolError
 
 from gateway.api.errors import Cause, Stage, UpstreamError
 from gateway.api.messages import Body, Headers, Response, UpstreamRequest
+from gateway.upstream.draining import Draining
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.wire import Violation
 
@@ -40,12 +41,13 @@ class Text(Binary):
     """A text message, in UTF-8."""
 
 
-class UpstreamSocket(asyncio.Protocol, Body):
+class UpstreamSocket(Draining, Body):
     """Its life: connected, `handshake` answered, then messages until one side closes. Read by one reader."""
 
     length = None
 
     def __init__(self, upstream: str, sweep: Sweep, idle_s: float, address: object) -> None:
+        super().__init__(sweep.loop)
         self.address = address
         self.handshake: asyncio.Future[Response] = sweep.loop.create_future()
         self.due = inf
@@ -54,7 +56,6 @@ class UpstreamSocket(asyncio.Protocol, Body):
         self.close_reason = ""
         self._upstream = upstream
         self._sweep = sweep
-        self._loop = sweep.loop
         self._idle_s = idle_s
         self._frames: Frames | None = None
         self._refusal: Response | None = None
@@ -66,7 +67,6 @@ class UpstreamSocket(asyncio.Protocol, Body):
         self._ended = False
         self._error: UpstreamError | None = None
         self._reader: asyncio.Future[None] | None = None
-        self._drained: asyncio.Future[None] | None = None
         self._closed = False
 
     # -- the caller's side
@@ -149,14 +149,6 @@ class UpstreamSocket(asyncio.Protocol, Body):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-
-    def pause_writing(self) -> None:
-        self._drained = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        drained, self._drained = self._drained, None
-        if drained is not None and not drained.done():
-            drained.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -49,11 +49,7 @@ class MessageUpstream(Upstream):
                 if stale is not None:
                     error.sent = stale
                 failed = (*failed, pool)
-                over = error.cause is Cause.OVERLOAD or self._time() >= deadline
-                other = None if over else targets.pick(request, failed)
-                if other is None:
-                    raise
-                pool = other
+                pool = targets.instead(request, failed, error, deadline)
             else:
                 return answer
 

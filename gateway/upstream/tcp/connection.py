@@ -6,7 +6,8 @@ from typing import Final
 
 from gateway.api.messages import Headers
 from gateway.upstream.answer import AnswerReader
-from gateway.upstream.connection import Connection, Home
+from gateway.upstream.connection import Connection
+from gateway.upstream.home import Home
 from gateway.upstream.tcp.framing import Frames, Messages
 
 OCTETS: Final = (b"content-type", b"application/octet-stream")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.api.errors import Cause, Stage, UpstreamError
 from gateway.api.messages import Correlation, Headers, OnSlow, Response
-from gateway.upstream.connection import SLOW_S, StaleConnection
+from gateway.upstream.connection import StaleConnection
+from gateway.upstream.sweep import Bounded
 from gateway.upstream.tcp.connection import OCTETS
 from gateway.upstream.tcp.framing import Frames, Messages
 from gateway.upstream.wire import Violation
@@ -27,29 +28,21 @@ FEW = 16  # calls on a connection beyond which another is opened, while there ma
 MANY = 1024  # calls on a connection, and keys given up on it, beyond which it takes no more
 
 
-class SharedCall:
+class SharedCall(Bounded):
     """One call on a shared connection, as the sweep sees it."""
 
-    __slots__ = ("_connection", "_limit", "_on_slow", "answer", "began", "due", "key")
+    __slots__ = ("_connection", "answer", "began", "key")
 
     def __init__(
         self, connection: SharedConnection, key: bytes, on_slow: OnSlow | None, now: float, limit: float
     ) -> None:
+        super().__init__(on_slow, now, limit)
         self.key = key
         self.began = now
         self.answer: asyncio.Future[Response] = connection.loop.create_future()
         self._connection = connection
-        self._limit = limit
-        self._on_slow = on_slow
-        self.due = limit if on_slow is None else min(limit, now + SLOW_S)
 
-    def expire(self, now: float) -> None:
-        on_slow, self._on_slow = self._on_slow, None
-        if now < self._limit:
-            self.due = self._limit
-            if on_slow is not None:
-                on_slow(self.end)
-            return
+    def overdue(self) -> None:
         self._connection.doubt(self.began)
         self.end(self._connection.error(Cause.TIMEOUT, "head", "no answer in time"))
 
