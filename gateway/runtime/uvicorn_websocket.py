@@ -10,7 +10,8 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from uvicorn.server import ServerState
-from wsproto.events import Request
+from wsproto.connection import ConnectionState
+from wsproto.events import CloseConnection, Request
 
 from gateway.runtime.plane import Scope
 
@@ -57,6 +58,11 @@ class BoundedWebSocket(WSProtocol):
         scope = cast(Scope, self.scope)
         scope["headers"] = list(self._headers)  # wsproto keeps those of the handshake to itself
         scope["extensions"] = {**scope["extensions"], **self._extensions}
+
+    def handle_close(self, event: CloseConnection) -> None:
+        if self.conn.state is ConnectionState.OPEN:  # wsproto's own word for frames that break the protocol
+            self.transport.write(self.conn.send(event))  # RFC 6455 §7.1.7: whoever sent them is told how
+        super().handle_close(event)
 
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "websocket.http.response.start":

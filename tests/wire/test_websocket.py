@@ -8,7 +8,7 @@ import pytest
 
 from gateway.testing.upstream import Peer, answering
 from tests.wire.conftest import Perform
-from tests.wire.plays import TO_ALL, Stage, holds
+from tests.wire.plays import TO_ALL, Server, Stage, holds
 from tests.wire.websockets import (
     ACCEPT,
     BINARY,
@@ -286,11 +286,33 @@ def test_an_upstream_that_breaks_off_is_1011(play: Perform) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad",
-    [frame(TEXT, b"\xff\xff"), frame(TEXT, b"hi", masked=False), frame(3, b"x")],
-    ids=["no UTF-8", "not masked", "unknown opcode"],
+    ("bad", "code"),
+    [
+        (frame(TEXT, b"\xff\xff"), 1007),
+        (frame(TEXT, b"hi", masked=False), 1002),
+        (frame(3, b"x"), 1002),
+        (frame(0, b"x"), 1002),
+        (frame(TEXT, b"a", fin=False) + frame(TEXT, b"b"), 1002),
+        (frame(PING, b"a", fin=False), 1002),
+        (frame(PING, b"a" * 126), 1002),
+        (closing(1005), 1002),
+        (frame(CLOSE, b"a"), 1002),
+    ],
+    ids=[
+        "no UTF-8",
+        "not masked",
+        "unknown opcode",
+        "continues nothing",
+        "two messages at once",
+        "ping in pieces",
+        "long ping",
+        "a code never sent",
+        "half a code",
+    ],
 )
-def test_bad_frames_of_a_caller_end_its_connection(play: Perform, bad: bytes) -> None:
+def test_bad_frames_of_a_caller_end_its_connection(play: Perform, server: Server, bad: bytes, code: int) -> None:
+    """RFC 6455 §7.1.7; Granian's close mostly has no code."""
+
     async def script(peer: Peer) -> None:
         server = await accept(peer)
         assert (await server.next()).opcode == CLOSE
@@ -298,7 +320,10 @@ def test_bad_frames_of_a_caller_end_its_connection(play: Perform, bad: bytes) ->
     async def scene(stage: Stage) -> None:
         client = await connect(stage)
         await client.send(bad)
-        await client.caller.rest()
+        got = await client.next()
+        assert got.opcode == CLOSE
+        assert got.code == code or (server == "granian" and got.code == 1005)
+        assert await client.caller.rest() == b""
         await stage.quiet()
 
     play(scene, script)
