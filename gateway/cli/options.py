@@ -11,7 +11,7 @@ import typer
 
 from gateway.api.config import Secret
 from gateway.compile import Compiled, Finding, compile_configuration
-from gateway.compile.decode.errors import masked, secrets_in
+from gateway.compile.masking import secrets_in, without_secrets
 from gateway.compile.plan import Plan
 
 DEFAULT_CONFIG = Path("config")
@@ -43,7 +43,7 @@ class Sound:
 
     def hide(self, text: str) -> str:
         """The text with references in place of what they stand for."""
-        return masked(text, self.secrets)
+        return without_secrets(text, self.secrets)
 
 
 def sound(config: Path) -> Sound:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gateway.api.config import Secret
@@ -28,6 +28,27 @@ def masked(value: object) -> Any:
 
 def masked_url(text: str) -> str:
     return _USER_INFORMATION.sub("://***@", text)
+
+
+def secrets_in(raw: object) -> Iterator[Secret]:
+    """Every interpolated value below `raw`."""
+    if isinstance(raw, Secret):
+        yield raw
+    elif isinstance(raw, Mapping):
+        for value in raw.values():
+            yield from secrets_in(value)
+    elif isinstance(raw, list | tuple):
+        for value in raw:
+            yield from secrets_in(value)
+
+
+def without_secrets(message: str, secrets: Iterable[Secret]) -> str:
+    """The message with references in place of what they stand for: a model's own words may hold the value."""
+    for secret in secrets:
+        value = str(secret)
+        if len(value) > 2:
+            message = message.replace(value, secret.reference)
+    return message
 
 
 def merged(documents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

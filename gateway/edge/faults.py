@@ -8,14 +8,13 @@ import logging
 from gateway.api.errors import BadReply, Cause, ClientGone, RequestRefused, StoreError, Unmappable, UpstreamError
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Response
-from gateway.api.problem import problem
+from gateway.api.problem import RETRY_SOON, problem
 from gateway.edge.body import BrokenBody
 from gateway.edge.receive import PlainText
 from gateway.edge.respond import redirect_to_https
 
 log = logging.getLogger("sluicegate.edge")
 
-RETRY_SOON = ((b"retry-after", b"1"),)
 CLOSE = ((b"connection", b"close"),)
 _FIELDS = {
     # After these nobody knows for sure where the next request begins, or the rest of this one may never come

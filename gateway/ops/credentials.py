@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -12,14 +11,13 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.api.config import parse_duration
 from gateway.api.orders import LastUses, Revoke
 from gateway.ops.answers import Json, problem
 from gateway.runtime.ops_backend import OpsBackend
 
 MAX_BODY = 16 * 1024
 LONGEST_S = 30 * 86400.0  # no access token should live longer
-_LIFETIME = re.compile(r"([1-9]\d{0,8})([smhd])")
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MEMBERS = {"issuer", "jti", "subject", "lifetime"}
 
 
@@ -89,8 +87,10 @@ def _order(body: bytes | None, now: float) -> Revoke | str:
         return 'Write JSON, for example {"issuer": "partners", "jti": "…", "lifetime": "1h"}; every member is text.'
     if not said.keys() <= _MEMBERS or "issuer" not in said or ("jti" in said) == ("subject" in said):
         return "Name an `issuer`, and either a `jti` or a `subject`; a `lifetime` may follow, and nothing else."
-    written = _LIFETIME.fullmatch(said.get("lifetime", "24h"))
-    lifetime_s = float(written[1]) * _SECONDS[written[2]] if written else 0.0
+    try:
+        lifetime_s = parse_duration(said.get("lifetime", "24h"))
+    except ValueError:
+        lifetime_s = 0.0
     if not 0.0 < lifetime_s <= LONGEST_S:
         return "Write `lifetime`, how long such tokens may live, as a number with s, m, h or d, at most 30d."
     return Revoke(said["issuer"], said.get("jti"), said.get("subject"), now, now + lifetime_s)

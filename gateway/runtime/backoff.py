@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.api.backoff import doubled_s
+
 FIRST_S = 0.1
 LONGEST_S = 10.0  # systemd gives up, Granian after two; a gateway goes on trying, slowly
 STEADY_S = 30.0  # a worker that lived so long was well
@@ -19,6 +21,6 @@ class Backoff:
         """Seconds to wait now that a worker ended at this age."""
         if lived_s >= STEADY_S:
             self.deaths = 0
-        wait = 0.0 if self.deaths == 0 else min(LONGEST_S, FIRST_S * 2.0 ** (self.deaths - 1))
-        self.deaths = min(self.deaths + 1, 20)
+        wait = doubled_s(self.deaths, FIRST_S, LONGEST_S)
+        self.deaths += 1
         return wait

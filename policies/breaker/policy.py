@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from math import ceil
 
 from gateway.api.ending import when_ended
 from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Response
 from gateway.api.policy import Built, Layer, Level
 from gateway.api.ports import Scope, is_local
-from gateway.api.problem import problem
+from gateway.api.problem import problem, retry_after
 from policies.breaker.circuit import Circuit
 from policies.breaker.config import BreakerConfig
 from policies.breaker.core import Counted, Figures, Probe
@@ -101,8 +100,8 @@ class BreakerLayer(Layer):
             if isinstance(decision, float):
                 self._refused.value += 1
                 if not self._shadow:
-                    wait = (b"retry-after", b"%d" % max(1, ceil(decision)))
-                    return problem(exchange, 503, "breaker.open", self._detail, (wait,), upstream=self._upstream)
+                    wait = (retry_after(decision),)
+                    return problem(exchange, 503, "breaker.open", self._detail, wait, upstream=self._upstream)
                 exchange.note("shadow:breaker.open")
                 return await proceed(exchange)
             admitted = decision

@@ -10,12 +10,10 @@ from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Response
 from gateway.api.policy import Built, CheckContext, Complaint, Layer, Level
 from gateway.api.ports import Scope, Tally
-from gateway.api.problem import problem
+from gateway.api.problem import RETRY_SOON, problem
 from gateway.api.slots import Slots, share
 from policies.bulkhead.config import BulkheadConfig
 from policies.bulkhead.core import Adaptive
-
-RETRY_SOON = ((b"retry-after", b"1"),)
 
 
 class Bulkhead:

@@ -14,13 +14,12 @@ from gateway.api.messages import Response
 from gateway.api.pause import pause
 from gateway.api.policy import CheckContext, Complaint, Layer, Level
 from gateway.api.ports import Scope, Store, is_local
-from gateway.api.problem import problem
+from gateway.api.problem import RETRY_SOON, problem
 from gateway.api.slots import Slots, share
 from policies.concurrency.config import ConcurrencyConfig
 from policies.concurrency.core import Key, consumer_finder, finder
 from policies.concurrency.shared import SharedPlaces
 
-RETRY_SOON = ((b"retry-after", b"1"),)
 LOOK_S = 0.05  # between two looks for a place of several processes
 KEYS_KEPT = 32768
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Headers, Response
-from gateway.api.problem import problem
+from gateway.api.problem import RETRY_SOON, problem
 from gateway.http.dates import format_date
 from policies.idempotency.kept import Answer, Fields
 
 # Of the moment (RFC 9110 §6.6.1, RFC 9111 §5.1), or written anew for each message
 _NOT_KEPT = frozenset((b"date", b"age", b"content-length", b"connection", b"server", b"x-request-id"))
 REPLAYED = (b"idempotency-replayed", b"true")
-SOON = ((b"retry-after", b"1"),)
 ABOUT = (
     (
         b"link",
@@ -54,7 +53,7 @@ def other_request(exchange: Exchange) -> Response:
 
 def in_flight(exchange: Exchange) -> Response:
     detail = "The first call with this key is still under way; ask again for its answer."
-    return problem(exchange, 409, "idempotency.in-flight", detail, SOON)
+    return problem(exchange, 409, "idempotency.in-flight", detail, RETRY_SOON)
 
 
 def outcome_unknown(exchange: Exchange) -> Response:
@@ -77,12 +76,12 @@ def unreadable(exchange: Exchange) -> Response:
 
 def unavailable(exchange: Exchange) -> Response:
     detail = "The store of idempotency keys is out of reach, so nothing was sent; try again soon."
-    return problem(exchange, 503, "idempotency.store-unavailable", detail, SOON)
+    return problem(exchange, 503, "idempotency.store-unavailable", detail, RETRY_SOON)
 
 
 def too_late(exchange: Exchange) -> Response:
     detail = "The time for this call was over before it could be sent; nothing was sent, try again."
-    return problem(exchange, 503, "idempotency.too-late", detail, SOON)
+    return problem(exchange, 503, "idempotency.too-late", detail, RETRY_SOON)
 
 
 class Continued(Body):

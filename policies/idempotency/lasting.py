@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from gateway.api.backoff import doubled_s
 from gateway.api.errors import StoreError
 from gateway.api.ports import Operation, Store, Tally
 
@@ -91,7 +92,7 @@ class Afterwards:
         return len(self._waiting) or int(self._task is not None)
 
     async def _repeat(self) -> None:
-        wait_s = FIRST_S
+        failures = 0
         try:
             while self._waiting:
                 one = self._waiting.popleft()
@@ -102,10 +103,10 @@ class Afterwards:
                     await one.store.run(one.operation)
                 except StoreError:
                     self._waiting.append(one)  # behind the others: one that the store cannot do does not hold them up
-                    await asyncio.sleep(wait_s)
-                    wait_s = min(2 * wait_s, LONGEST_S)
+                    failures += 1
+                    await asyncio.sleep(doubled_s(failures, FIRST_S, LONGEST_S))
                 else:
-                    wait_s = FIRST_S
+                    failures = 0
         finally:
             self._task = None
 

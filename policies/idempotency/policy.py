@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from gateway.api.backoff import doubled_s
 from gateway.api.errors import Cause, StoreError, UpstreamError
 from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Body, Headers, Response
@@ -49,7 +50,7 @@ class IdempotencyLayer(KeyedLayer):
         body = await exchange.read_body()
         selector = self._selector
         digest = self._fingerprint(selector, exchange, body)
-        look_s = FIRST_LOOK_S
+        looks = 0
         while True:
             now = self._now()
             claim = self._claim(exchange, key, digest, selector, now, at_once=self._ready(self._claiming))
@@ -75,10 +76,10 @@ class IdempotencyLayer(KeyedLayer):
                 if found.state is State.UNKNOWN and self._retries and found.fingerprint == digest:
                     continue
             if found.state in UNDER_WAY and self._waits and found.fingerprint == digest:
-                left_s = exchange.deadline - self._now()
-                if left_s > look_s:
+                looks += 1
+                look_s = doubled_s(looks, FIRST_LOOK_S, LONGEST_LOOK_S)
+                if exchange.deadline - self._now() > look_s:
                     await pause(exchange, look_s)
-                    look_s = min(2 * look_s, LONGEST_LOOK_S)
                     continue
             return self._answer(exchange, found, digest, claim.key)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, TypeGuard
 
+from gateway.api.placeholder import find_claim
 from policies.oauth2.config import OAuth2Block, Scalar
 from policies.oauth2.reasons import Reason
 
@@ -65,22 +66,10 @@ def roles_of(claims: Claims) -> frozenset[str]:
     """`roles` (RFC 9068 §2.2.3.1) and Keycloak's `realm_access.roles`."""
     found: set[str] = set()
     for path in ("roles", "realm_access.roles"):
-        named = claim_at(claims, path)
+        named = find_claim(claims, path)
         if isinstance(named, list):
             found.update(one for one in named if isinstance(one, str))
     return frozenset(found)
-
-
-def claim_at(claims: Claims, path: str) -> Any:
-    """The claim called `path`, else what the dotted path leads to, else None. Names may hold dots themselves (URLs)."""
-    if path in claims:
-        return claims[path]
-    here: Any = claims
-    for step in path.split("."):
-        if not isinstance(here, Mapping) or step not in here:
-            return None
-        here = here[step]
-    return here
 
 
 class Lack(Enum):
@@ -112,7 +101,7 @@ class Demands:
         if self.roles and self.roles.isdisjoint(roles):
             return Lack.ROLE
         for path, accepted in self.claims:
-            if not _holds(claim_at(claims, path), accepted):
+            if not _holds(find_claim(claims, path), accepted):
                 return Lack.CLAIM
         return None
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 
+from gateway.api.backoff import doubled_s
 from gateway.api.ports import Clock, Fetch, Fetched, Tally
 from gateway.api.settings.issuer import Introspection
 from gateway.http.basic import client_basic
@@ -125,7 +126,7 @@ class Introspector:
             return
         if self._failures == TOLERATED:  # once per transition
             log.error("issuer %s: opaque tokens cannot be checked: %s", self._name, why)
-        pause_s = min(MAX_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures - TOLERATED, 10))
+        pause_s = doubled_s(self._failures - TOLERATED + 1, FIRST_PAUSE_S, MAX_PAUSE_S)
         self._resume_at = self._clock.monotonic() + pause_s
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from gateway.api.consumers import NO_LIMITS, Consumers, Limits
 from gateway.api.exchange import Principal
+from gateway.api.placeholder import find_claim
 from gateway.api.ports import Scope, Tally
 from gateway.api.settings.issuer import IssuerConfig
 from policies.oauth2.core import (
     Claims,
-    claim_at,
     refusal_of_answer,
     refusal_of_audience,
     refusal_of_times,
@@ -143,7 +143,7 @@ class TrustedIssuer:
         return Reason.REVOKED if self._revoked.covers(claims, now) else None
 
     def client_of(self, claims: Any) -> str | None:
-        client = claim_at(claims, self._consumer_claim)
+        client = find_claim(claims, self._consumer_claim)
         return client if isinstance(client, str) and client else None
 
     def principal(self, entry: Entry, consumers: Consumers) -> Principal | None:

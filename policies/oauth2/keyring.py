@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from gateway.api.backoff import doubled_s
 from gateway.api.ports import Clock
 from policies.oauth2.discovery import KeySource, NoKeys
 from policies.oauth2.keys import KeySet, VerificationKey, read_key_set
@@ -122,7 +123,7 @@ class Keyring:
                 self._failed(why)
 
     def _retry_s(self) -> float:
-        return float(min(MAX_RETRY_S, FIRST_RETRY_S * 2 ** min(self._failures - 1, 10))) if self._failures else 0.0
+        return doubled_s(self._failures, FIRST_RETRY_S, MAX_RETRY_S)
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
         self._flight = None

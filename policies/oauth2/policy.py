@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from hashlib import sha256
 
 from gateway.api.access import Access
@@ -11,7 +10,7 @@ from gateway.api.exchange import Exchange, Principal
 from gateway.api.messages import Response
 from gateway.api.policy import Authenticator
 from gateway.api.ports import Scope
-from gateway.api.problem import problem
+from gateway.api.problem import problem, retry_after
 from policies.oauth2.config import OAuth2Block
 from policies.oauth2.core import NOTHING, Demands, Lack, roles_of
 from policies.oauth2.issuer import TrustedIssuer
@@ -229,8 +228,7 @@ class OAuth2(Authenticator):
     def _without_issuer(self, exchange: Exchange, detail: str, retry_after_s: float) -> Response:
         """Never open: without the issuer nobody can be believed, and nobody is accused."""
         self._unavailable.value += 1
-        wait = str(math.ceil(retry_after_s)).encode()
-        return problem(exchange, 503, "oauth2.issuer-unavailable", detail, ((b"retry-after", wait),))
+        return problem(exchange, 503, "oauth2.issuer-unavailable", detail, (retry_after(retry_after_s),))
 
 
 def token_of(value: bytes) -> bytes:

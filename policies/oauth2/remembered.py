@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from gateway.api.exchange import Principal
+from gateway.api.orders import Revoke
 
 CAPACITY = 20_000  # tokens an issuer and worker: about 40 MiB when each has 2 KiB of claims
 
@@ -71,14 +72,9 @@ class Remembered:
             if not entries:
                 break
 
-    def forget(self, *, jti: str | None = None, subject: str | None = None) -> int:
-        """Drop the tokens with this `jti`, or all of this `sub`; returns how many. They are verified anew when they come."""
-        gone = [
-            digest
-            for digest, entry in self._entries.items()
-            if (jti is not None and entry.claims.get("jti") == jti)
-            or (subject is not None and entry.claims.get("sub") == subject)
-        ]
+    def forget(self, order: Revoke) -> int:
+        """Drop the tokens that are revoked; returns how many. They are verified anew when they come."""
+        gone = [digest for digest, entry in self._entries.items() if order.covers(order.issuer, entry.claims)]
         for digest in gone:
             del self._entries[digest]
         return len(gone)

@@ -42,7 +42,7 @@ class Revoked:
         if order.subject is not None:
             at, until = self._subjects.get(order.subject, (0.0, 0.0))
             self._subjects[order.subject] = max(order.at, at), max(order.until, until)
-        return sum(table.forget(jti=order.jti, subject=order.subject) for table in self._remembered)
+        return sum(table.forget(order) for table in self._remembered)
 
     def covers(self, claims: Claims, now: float) -> bool:
         """Whether a token was revoked: by its jti, or because its subject's tokens of that time all were."""

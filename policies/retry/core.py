@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gateway.api.backoff import doubled_s
 from gateway.api.errors import BadReply, Cause, UpstreamError
 from gateway.api.rolling import RollingCount
 
@@ -52,7 +53,7 @@ class Backoff:
 
     def delay_s(self, retry: int, chance: float) -> float:
         """Before the retry with this number, from 1; `chance` is drawn from [0, 1)."""
-        return chance * min(self.longest_s, self.first_s * (1 << (retry - 1)))
+        return chance * doubled_s(retry, self.first_s, self.longest_s)
 
 
 class Budget:

@@ -11,7 +11,7 @@ from gateway.api.limits.operations import Amount, Taken
 from gateway.api.limits.pots import Pot
 from gateway.api.messages import Response
 from gateway.api.policy import PENDING, AskingGate, Gate
-from gateway.api.problem import problem
+from gateway.api.problem import RETRY_SOON, problem, retry_after
 
 
 class Counting(Gate):
@@ -203,7 +203,7 @@ class LimitsGate(Counting, AskingGate):
             503,
             f"{denying.policy}.store-unavailable",
             f"The limit '{denying.label}' cannot be counted at the moment; try again.",
-            ((b"retry-after", b"1"),),
+            RETRY_SOON,
         )
 
 
@@ -213,7 +213,7 @@ def refusal(exchange: Exchange, policy: str, label: str, wait_s: int) -> Respons
         429,
         f"{policy}.exceeded",
         f"The limit '{label}' is used up; try again in {wait_s} s.",
-        ((b"retry-after", b"%d" % wait_s),),
+        (retry_after(wait_s),),
     )
 
 

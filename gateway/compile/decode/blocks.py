@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.api.config import Secret
 from gateway.api.policy import Complaint
-from gateway.compile.decode.errors import Keys, masked, mistakes, secrets_in, yaml_keys
+from gateway.compile.decode.errors import Keys, mistakes, yaml_keys
 from gateway.compile.finding import Finding, FindingLevel, shown_path
+from gateway.compile.masking import secrets_in, without_secrets
 from gateway.compile.source.files import SourceFile
 from gateway.compile.source.places import locate
 
@@ -47,7 +48,14 @@ class Remarks:
                 continue  # what could not be read is wrong in any other way too
             line, column = (1, 1) if root is None else locate(root, keys, key=at_key)
             found.append(
-                Finding(self.file.name, line, column, level, shown_path(self.file.value, keys), masked(message, hidden))
+                Finding(
+                    self.file.name,
+                    line,
+                    column,
+                    level,
+                    shown_path(self.file.value, keys),
+                    without_secrets(message, hidden),
+                )
             )
         return found
 

@@ -174,24 +174,3 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for part in get_args(annotation):
         yield from _models_in(part)
-
-
-def secrets_in(raw: object) -> Iterator[Secret]:
-    """Every interpolated value below `raw`."""
-    if isinstance(raw, Secret):
-        yield raw
-    elif isinstance(raw, Mapping):
-        for value in raw.values():
-            yield from secrets_in(value)
-    elif isinstance(raw, list | tuple):
-        for value in raw:
-            yield from secrets_in(value)
-
-
-def masked(message: str, secrets: Iterable[Secret]) -> str:
-    """The message with references in place of what they stand for: a model's own words may hold the value."""
-    for secret in secrets:
-        value = str(secret)
-        if len(value) > 2:
-            message = message.replace(value, secret.reference)
-    return message

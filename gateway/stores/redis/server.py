@@ -13,6 +13,7 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable
 
+from gateway.api.backoff import doubled_s
 from gateway.api.errors import StoreError
 from gateway.api.standing import Standing
 from gateway.stores.redis.address import Address
@@ -105,7 +106,7 @@ class Server:
     # its life
 
     async def _live(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        tries = 0
         while True:
             began = _now()
             try:
@@ -120,10 +121,9 @@ class Server:
             else:
                 await self._stay(link)
             self._settled.set()
-            if _now() - began > STEADY_S:
-                pause_s = FIRST_PAUSE_S
+            tries = 1 if _now() - began > STEADY_S else tries + 1
+            pause_s = doubled_s(tries, FIRST_PAUSE_S, LONGEST_PAUSE_S)
             await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - spreads tries, guards nothing
-            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
     async def _connect(self) -> Link:
         """A connection that was greeted and has written a heartbeat. Raises OSError, StoreError."""
@@ -173,16 +173,16 @@ class Server:
 
     async def _stay(self, link: Link) -> None:
         """Beat until the connection is lost."""
-        pause_s = 0.0
+        losses = 0
         while not link.ended:
             if self.link is not None:
                 await _wait(self._nudge, self._heartbeat.every_s)
                 if _now() - self._since > STEADY_S:
-                    pause_s = 0.0
+                    losses = 0
             if self.link is None:
                 # at once; but one that goes away again and again is tried less and less
-                await _wait(self._ended, pause_s)
-                pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, pause_s * 2))
+                await _wait(self._ended, doubled_s(losses, FIRST_PAUSE_S, LONGEST_PAUSE_S))
+                losses += 1
             self._nudge.clear()
             try:
                 await self._heartbeat.beat(link)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from gateway.api.orders import Revoke
 from policies.oauth2.keys import VerificationKey
 from policies.oauth2.remembered import Entry, Remembered
 
@@ -55,10 +56,11 @@ def test_newcomers_clear_away_what_is_over() -> None:
 def test_forgetting_by_id_and_by_subject() -> None:
     table = Remembered()
     table.put(b"a", entry(10, jti="1", sub="x"), 0)
-    table.put(b"b", entry(10, jti="2", sub="x"), 0)
+    table.put(b"b", entry(10, jti="2", sub="x", iat=4), 0)
     table.put(b"c", entry(10, jti="3", sub="y"), 0)
     table.put(b"d", entry(10), 0)
-    assert table.forget(jti="3") == 1
-    assert table.forget(subject="x") == 2
-    assert table.forget() == 0
-    assert len(table) == 1
+    table.put(b"e", entry(10, jti="4", sub="x", iat=6), 0)
+    assert table.forget(Revoke("partners", "3", None, 5, 10)) == 1
+    assert table.forget(Revoke("partners", None, "x", 5, 10)) == 2  # the last one was issued later
+    assert table.forget(Revoke("partners", None, "z", 5, 10)) == 0
+    assert len(table) == 2
