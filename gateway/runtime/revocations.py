@@ -42,7 +42,7 @@ class Revocations:
         try:
             with closing(_locked(self._file, "r+b")) as file:
                 lines = file.read().splitlines()
-                self._standing = [order for line in lines if (order := _read(line)) is not None]
+                self._standing = [order for line in lines if (order := order_of(line)) is not None]
                 standing = self.standing()
                 if len(lines) > 2 * len(standing) + MAX_STANDING // 10:
                     self._rewrite(standing)
@@ -109,11 +109,12 @@ def _line(order: Revoke) -> bytes:
     return orjson.dumps(order, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _read(line: bytes) -> Revoke | None:
+def order_of(line: bytes) -> Revoke | None:
+    """What orjson made a line of; None, and a warning, when it cannot be read."""
     try:
         said = orjson.loads(line)
         order = Revoke(said["issuer"], said["jti"], said["subject"], float(said["at"]), float(said["until"]))
     except (ValueError, TypeError, KeyError):
-        log.warning("a line of %s cannot be read and is passed over", FILE)
+        log.warning("a revocation that was kept cannot be read and is passed over")
         return None
     return order

@@ -22,6 +22,7 @@ from gateway.runtime.ops_backend import OpsBackend, Status
 from gateway.runtime.plane import App
 from gateway.runtime.reload import Abandoned, CannotApplyError, Compile, Outcome, Rejected, Reloader
 from gateway.runtime.servers import CannotServeError, DataServer, choose, identity, make_server
+from gateway.runtime.shared_revocations import SharedRevocations
 from gateway.runtime.shares import warning as shares_warning
 from gateway.runtime.watch import changes
 from gateway.runtime.worker_process import WorkerOptions
@@ -51,6 +52,7 @@ class Supervisor:
         self._bindings = Bindings()
         self._listeners: Sequence[Listener] = ()
         self._fleet = Fleet(options)
+        self._shared_revocations = SharedRevocations(self._fleet.revocations, self._fleet.order)
         self._reloader = Reloader(compile_, self._apply)
         self._identity = b""
         self._shares: str | None = None  # what was warned of
@@ -115,7 +117,9 @@ class Supervisor:
         return await self._fleet.ask_all(lambda worker: worker.dependencies())
 
     async def remember(self, order: Revoke) -> bool:
-        return await self._fleet.revocations.add(order)
+        recorded = await self._fleet.revocations.add(order)
+        self._shared_revocations.added()
+        return recorded
 
     async def purge(self, request: object) -> list[object]:
         return await self._fleet.order(request)
@@ -168,6 +172,7 @@ class Supervisor:
             raise CannotApplyError(str(exc)) from exc
         self._bindings.keep_only(listens)
         self._identity, self._listeners = known, listeners
+        await self._shared_revocations.follow(new.settings)
         shares, self._shares = self._shares, shares_warning(new, self._options.workers)
         if self._shares is not None and self._shares != shares:
             log.warning(self._shares)
@@ -187,6 +192,7 @@ class Supervisor:
         """In the order of gateway.runtime.drain: who knows that we end may still come, until nobody can any more."""
         for task in list(self._tasks):
             task.cancel()
+        await self._shared_revocations.close()
         if self._fleet.alive():
             await self._fleet.announce()
             await asyncio.sleep(delay_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -13,7 +14,7 @@ from gateway.api.ports import Clock
 from gateway.api.standing import Standing
 from gateway.stores.keys import Backend
 from gateway.stores.memory import MemoryStore
-from gateway.stores.redis.address import parse
+from gateway.stores.redis.address import Address, parse
 from gateway.stores.redis.cluster import ClusterStore
 from gateway.stores.redis.greeting import context_of
 from gateway.stores.redis.single import SingleStore
@@ -61,11 +62,22 @@ def open_store(url: str, clock: Clock, *, name: str = "", process: str = "", las
         path, sync = _sqlite(url)
         return SqliteStore(path, clock.time, sync)
     if kind(url) in KINDS:
-        process = process or os.urandom(8).hex()
-        address = parse(url)
-        store = ClusterStore if address.kind == "redis+cluster" else SingleStore
-        return store(address, name=name or shown(url), process=process, lasting=lasting)
+        return _redis(parse(url), name=name or shown(url), process=process, lasting=lasting)
     raise ValueError(f"no store of kind '{kind(url)}'; there is {', '.join(KINDS)}")
+
+
+def open_beside(url: str, part: str, *, name: str, wait_s: float) -> Backend:
+    """The Redis at `url` for the control plane, below a prefix of its own: who uses it is no process that shares limits.
+
+    An operation may take `wait_s`.
+    """
+    address = parse(url)
+    return _redis(replace(address, prefix=f"{address.prefix}{part}:", timeout_s=wait_s), name=name)
+
+
+def _redis(address: Address, *, name: str, process: str = "", lasting: bool = False) -> RedisStore:
+    store = ClusterStore if address.kind == "redis+cluster" else SingleStore
+    return store(address, name=name, process=process or os.urandom(8).hex(), lasting=lasting)
 
 
 def _sqlite(url: str) -> tuple[Path, Sync]:

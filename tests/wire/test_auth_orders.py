@@ -21,6 +21,7 @@ from gateway.cli.keys import new_key
 from gateway.demo.issuer import DemoClient, DemoIssuer
 from gateway.testing.tokens import shared_keys
 from tests.oidc.providers import proof
+from tests.redis_servers import RedisServer
 from tests.wire.serving import BOUND_S
 from tests.wire.test_serve import COMMAND, line_with
 
@@ -64,10 +65,9 @@ class Serve:
 
 
 @asynccontextmanager
-async def serve(folder: Path) -> AsyncIterator[Serve]:
-    """Two workers."""
+async def serve(folder: Path, workers: int = 2) -> AsyncIterator[Serve]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", COMMAND, "serve", "--config", str(folder), "--workers", "2"),
+        *(sys.executable, "-c", COMMAND, "serve", "--config", str(folder), "--workers", str(workers)),
         stderr=asyncio.subprocess.PIPE,
     )
     try:
@@ -133,5 +133,30 @@ def test_what_is_revoked_or_used_is_so_for_all_workers_their_successors_and_the_
             assert await second.statuses("/token", **stolen) == {401: CALLS}
             assert await second.statuses("/token", **other) == {200: CALLS}
             assert await second.statuses("/proven", **proven) == {401: CALLS}
+
+    asyncio.run(play())
+
+
+def test_what_is_revoked_on_one_machine_is_so_on_all_that_share_a_redis(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    issuer = DemoIssuer("https://idp.example", "orders", {"acme-prod": DemoClient("s")}, keys=shared_keys())
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "jwks.json").write_text(json.dumps(issuer.jwks()))
+        text = CONFIGURATION.format(key=new_key().line.removeprefix("- "), state=folder.with_suffix(".state"))
+        (folder / "gateway.yaml").write_text(f"{text}store: {redis_server.url}?timeout=5s\n")
+    stolen = {"authorization": f"Bearer {issuer.token('acme-prod', jti='stolen')}"}
+
+    async def play() -> None:
+        async with serve(folders[0], 1) as one, serve(folders[1], 1) as two:
+            assert await two.statuses("/token", **stolen) == {200: CALLS}
+            order = {"issuer": "partners", "jti": "stolen", "lifetime": "1h"}
+            assert (await one.ops.post("/tokens/revoke", json=order)).status_code == 200
+            async with asyncio.timeout(BOUND_S):
+                while (await two.client.get("/token", headers=stolen)).status_code == 200:
+                    pass
+            assert await two.statuses("/token", **stolen) == {401: CALLS}
 
     asyncio.run(play())
