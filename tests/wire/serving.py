@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 BOUND_S = 20.0  # no test waits longer than this for anything
+START_S = 60.0  # a start is processes that import and compile: 3 s on an idle machine, and others may be busy on it
+COMMAND = "from gateway.cli import main; main()"
 POST = b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
 
 
@@ -104,7 +107,7 @@ class Crowd:
 
 @dataclass
 class Serving:
-    """A running `serve` with the stub plane."""
+    """A running `serve`. `file` is its configuration."""
 
     process: asyncio.subprocess.Process
     file: Path
@@ -125,9 +128,9 @@ class Serving:
     async def get(self, path: str) -> bytes:
         return await ask(self.port, path)
 
-    async def logged(self, words: str) -> dict[str, Any]:
+    async def logged(self, words: str, bound_s: float = BOUND_S) -> dict[str, Any]:
         """The first line of its log with these words, waited for."""
-        async with asyncio.timeout(BOUND_S):
+        async with asyncio.timeout(bound_s):
             while True:
                 for line in self.lines:
                     if words in line["message"]:
@@ -149,7 +152,13 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     file = folder / "configuration.json"
     file.write_text(json.dumps({"version": "v1", **document}))
-    process = await start(file, workers, server, watch=watch)
+    async with watched(await start(file, workers, server, watch=watch), file) as running:
+        yield running
+
+
+@asynccontextmanager
+async def watched(process: asyncio.subprocess.Process, file: Path) -> AsyncIterator[Serving]:
+    """From when it serves; killed at the end, if it still runs."""
     lines: list[dict[str, Any]] = []
     arrived = asyncio.Event()
 
@@ -162,7 +171,7 @@ async def serving(
     log = asyncio.ensure_future(read_log())
     running = Serving(process, file, 0, 0, lines, log, arrived)
     try:
-        message = (await running.logged("serving "))["message"]
+        message = (await running.logged("serving ", START_S))["message"]
         ports = re.findall(r"http://127\.0\.0\.1:(\d+)", message)
         running.port, running.ops_port = int(ports[0]), int(ports[-1])
         yield running
@@ -171,6 +180,17 @@ async def serving(
             process.kill()
         await process.wait()
         await log
+
+
+def serve(folder: Path, workers: int, server: str, *, state: Path, **environment: str) -> Any:
+    """`sluicegate serve` with a configuration of its own."""
+    return asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", COMMAND, "serve", "--config", str(folder), "--state", str(state)),
+        *("--workers", str(workers), "--server", server),
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
 
 
 async def start(file: Path, workers: int, server: str, *, watch: bool = False) -> asyncio.subprocess.Process:
