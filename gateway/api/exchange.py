@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from gateway.api.consumers import NO_LIMITS, Consumer, Consumers, Limits
-from gateway.api.messages import Abort, Body, Request, Response
+from gateway.api.messages import Abort, Body, OnInterim, Request, Response
 
 T = TypeVar("T")
 
@@ -66,6 +66,7 @@ class Exchange:
         "deadline",
         "keyed",
         "max_body",
+        "on_interim",
         "params",
         "principal",
         "request",
@@ -108,6 +109,7 @@ class Exchange:
         self.runs_on = False  # its upstream call is not ended when the caller leaves: somebody will ask for its outcome
         self.keyed = False  # it carries an idempotency key, in whichever field the route has it
         self.before_send: Callable[[], Awaitable[None]] | None = None  # of each UpstreamRequest: `before`
+        self.on_interim: OnInterim | None = None  # of each UpstreamRequest, where the server has a way for them
         self.sent = False  # a byte of it may have left for an upstream, in whichever try
 
     def note(self, code: str) -> None:

@@ -115,6 +115,9 @@ Abort = Callable[[Exception], object]
 
 OnSlow = Callable[[Abort], None]
 
+OnInterim = Callable[[int, Headers], None]
+"""Takes a 1xx answer that came before the answer itself (RFC 9110 §15.2), but for 100 and 101."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileNames:
@@ -148,6 +151,8 @@ class UpstreamRequest:
     """Where files are dropped: how they are called."""
     before: Callable[[], Awaitable[None]] | None = None
     """Awaited when all else is ready and before the first byte of a try leaves; what it raises ends the call unsent."""
+    on_interim: OnInterim | None = None
+    """Where there is a way to the caller for them."""
 
 
 def content_length(headers: Iterable[Field]) -> int | None:

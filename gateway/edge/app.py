@@ -12,7 +12,7 @@ from gateway.api.messages import Request, Response
 from gateway.edge import faults
 from gateway.edge.body import Receive
 from gateway.edge.receive import Receiver
-from gateway.edge.send import Send, deliver
+from gateway.edge.send import INTERIM, Send, deliver, interim_way
 from gateway.edge.snapshot import Cell, LiveRoute, Snapshot
 from gateway.edge.websocket import WebSocket
 from gateway.routing.table import Match
@@ -45,6 +45,8 @@ class Edge:
         snapshot.users += 1
         cell.metrics.in_flight += 1
         exchange = self.receiver.open(scope, receive, snapshot, self._clock())  # 2
+        if websocket is None and INTERIM in scope.get("extensions", ()):
+            exchange.on_interim = interim_way(exchange, send)
         route = snapshot.unmatched
         response: Response | None = None
         complete = False

@@ -141,6 +141,7 @@ class Forward:
         fields.append((b"x-request-id", exchange.request_id.encode("ascii")))
         outgoing = UpstreamRequest(method, target, fields, body, exchange.on_slow, exchange.tried)
         outgoing.before = exchange.before_send
+        outgoing.on_interim = exchange.on_interim
         if self._affinity is not None:
             outgoing.affinity = self._affinity(exchange)
         if self._names_of is not None:

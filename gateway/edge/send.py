@@ -8,9 +8,12 @@ from typing import Any
 
 from gateway.api.errors import GatewayFault, UpstreamError
 from gateway.api.exchange import Exchange
-from gateway.api.messages import Body, Headers, Response
+from gateway.api.messages import Body, Headers, OnInterim, Response
 from gateway.edge.body import RequestBody
 from gateway.edge.streams import Stream, Streams
+
+INTERIM = "sluicegate.interim"
+"""Extension of servers whose `send` takes `http.response.interim` before the answer: `status` and `headers` of a 1xx."""
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -83,6 +86,17 @@ async def deliver(
     finally:
         streams.end(stream)
         body.close()
+
+
+def interim_way(exchange: Exchange, send: Send) -> OnInterim:
+    """Passes on an upstream's interim answers, which RFC 9110 §15.2 asks of proxies. No policy sees them."""
+
+    def pass_on(status: int, headers: Headers) -> None:
+        fields = [field for field in headers if field[0] not in _OURS]
+        message = {"type": "http.response.interim", "status": status, "headers": fields}
+        exchange.on_close(asyncio.ensure_future(send(message)).cancel)
+
+    return pass_on
 
 
 async def _stream(exchange: Exchange, body: Body, send: Send, stream: Stream, *, flush: bool) -> None:

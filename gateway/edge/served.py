@@ -52,4 +52,4 @@ class ServedExchange(Exchange):
 
     def forget(self) -> None:
         """Drop what refers back to the exchange: left alone, each would wait for the garbage collector (5 µs a request)."""
-        self.abort = self.request.body = self.closers = None
+        self.abort = self.request.body = self.closers = self.on_interim = None

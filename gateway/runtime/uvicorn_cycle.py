@@ -53,6 +53,8 @@ class ClosingCycle(RequestResponseCycle):
             self._start(message)
         elif message["type"] == "http.response.body":
             self._write(message)
+        else:
+            self._inform(message)
 
     def _takes_trailers(self) -> bool:
         """RFC 9110 §6.5.1: the caller says that it does not throw them away."""
@@ -87,15 +89,12 @@ class ClosingCycle(RequestResponseCycle):
                 fields.append((b"transfer-encoding", b"chunked"))
         self.chunked_encoding = length is None and not self.until_close
         self.expected_content_length = length or 0
-        parts = [STATUS_LINE[status]]
-        for name, value in fields:
-            parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n")
-        head = b"".join(parts)
-        # as many CRLFs as belong there, and no other control character
-        if len(head) - len(head.translate(None, CONTROLS)) != 2 * (len(fields) + 2):
-            raise ValueError("a control character in the fields of an answer")
-        self._head = head
+        self._head = _head(status, fields)
+
+    def _inform(self, message: Any) -> None:
+        """A 1xx answer before the answer; the edge sends nothing else (gateway.edge.send.INTERIM)."""
+        if not self.response_started and self.scope["http_version"] != "1.0":  # RFC 9110 §15.2: 1.0 knows none
+            self.transport.write(_head(message["status"], message["headers"]))
 
     def _write(self, message: Any) -> None:  # the edge adds `trailers`, which ASGI's type of it lacks
         body, more_body = message.get("body", b""), message.get("more_body", False)
@@ -118,3 +117,15 @@ class ClosingCycle(RequestResponseCycle):
             self.response_complete = True
             self.message_event.set()
             self.on_response()
+
+
+def _head(status: int, fields: list[tuple[bytes, bytes]]) -> bytes:
+    parts = [STATUS_LINE[status]]
+    for name, value in fields:
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(b"\r\n")
+    head = b"".join(parts)
+    # as many CRLFs as belong there, and no other control character
+    if len(head) - len(head.translate(None, CONTROLS)) != 2 * (len(fields) + 2):
+        raise ValueError("a control character in the fields of an answer")
+    return head

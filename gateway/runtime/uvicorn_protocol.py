@@ -20,6 +20,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from gateway.edge.send import INTERIM
 from gateway.http.host import parse_authority
 from gateway.runtime.plane import Scope
 from gateway.runtime.uvicorn_cycle import ClosingCycle, HeldFlow
@@ -28,6 +29,7 @@ from gateway.runtime.uvicorn_websocket import BoundedWebSocket, handshake
 LINGER_S = 5.0  # how long the rest of a body is read away after an early answer; nginx lingering_timeout 5s
 MAX_PIPELINED = 64  # requests that wait for the answers before them; one read may bring thousands
 _FRAMING = (b"content-length", b"transfer-encoding")
+_EXTENSIONS: dict[str, Any] = {INTERIM: {}}
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
             "request.framing",
             "The request is not well-formed HTTP/1.1; check the client that wrote it.",
         )
-        self.extensions: dict[str, Any] | None = None
+        self.extensions: dict[str, Any] = _EXTENSIONS
         self.switches = False  # this head is the handshake of a WebSocket
         self.heard = False  # the client has sent something
         self.refused = False  # answered by refuse(); what still comes is thrown away
@@ -78,7 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
         certificate = transport.get_extra_info("ssl_object")
         certificate = certificate and certificate.getpeercert(binary_form=True)
         if certificate:
-            self.extensions = {"tls": {"client_cert_der": certificate}}
+            self.extensions = {**_EXTENSIONS, "tls": {"client_cert_der": certificate}}
         if len(self.connections) > self.bounds.connections:
             self.refuse(503, "server.connections", "Too many connections; try again soon.")
 
@@ -138,7 +140,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Hand the connection on, with what came behind the handshake."""
         self.connections.discard(self)
         emptied = self.bounds.emptied
-        websocket = BoundedWebSocket(self.config, self.server_state, self.headers, self.extensions or {}, emptied)
+        websocket = BoundedWebSocket(self.config, self.server_state, self.headers, self.extensions, emptied)
         websocket.connection_made(self.transport)
         self.transport.set_protocol(websocket)
         websocket.begin(handshake(self.url, self.headers), rest)
@@ -188,7 +190,7 @@ class BoundedProtocol(HttpToolsProtocol):
             version == "1.0" and any(n == b"transfer-encoding" for n, _ in self.headers)
         ):
             raise RefusedHeadError
-        scope["extensions"] = self.extensions or {}
+        scope["extensions"] = self.extensions
         if method == "CONNECT":
             self.refusal = (501, "request.connect", "This gateway is not a tunnel; send the request itself.")
             raise RefusedHeadError

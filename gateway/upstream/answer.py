@@ -26,6 +26,7 @@ class AnswerReader:
         "clean",
         "ended",
         "headers",
+        "interim",
         "keep_s",
         "length",
         "piece",
@@ -50,6 +51,8 @@ class AnswerReader:
     """The answer is complete."""
     clean: bool
     """... and nothing came after it."""
+    interim: list[tuple[int, Headers]] | None
+    """Interim answers that came since whoever takes them set it to None; of 100, which nobody asked for, nothing is kept."""
     trailers: Headers | None
     """The fields that came after the body."""
 
@@ -60,7 +63,7 @@ class AnswerReader:
         self._scanned = 0
         self._interim = 0
         self._to_head = False
-        self.trailers = None
+        self.interim = self.trailers = None
 
     @property
     def began(self) -> bool:
@@ -93,6 +96,8 @@ class AnswerReader:
             if status == 101 or self._interim > MAX_INTERIM:
                 # RFC 9110 §15.2.2: a switch of protocols that nobody asked for
                 raise Violation("an unasked 101" if status == 101 else "too many interim answers")
+            if status != 100:
+                self.interim = [*(self.interim or ()), (status, self.headers)]
             if not data:
                 return False
         self.status = status

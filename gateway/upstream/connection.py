@@ -12,7 +12,7 @@ from math import inf
 from typing import cast
 
 from gateway.api.errors import Cause, Stage, UpstreamError
-from gateway.api.messages import OnSlow, Response, UpstreamRequest
+from gateway.api.messages import OnInterim, OnSlow, Response, UpstreamRequest
 from gateway.upstream.answer import AnswerReader
 from gateway.upstream.body import AnswerBody, trailed
 from gateway.upstream.draining import Draining
@@ -43,6 +43,7 @@ class Connection(Draining):
         "_home",
         "_limit",
         "_message",
+        "_on_interim",
         "_on_slow",
         "_paused",
         "_poll",
@@ -73,6 +74,7 @@ class Connection(Draining):
         self._paused = False
         self._sending: asyncio.Task[None] | None = None
         self._on_slow: OnSlow | None = None
+        self._on_interim: OnInterim | None = None
         self._deadline = inf
         self._limit = inf
         self._message: bytes | None = None  # put into the outbox, and not written yet
@@ -108,6 +110,7 @@ class Connection(Draining):
         limit = now + self._home.first_byte_s
         self._limit = self.due = limit if limit < deadline else deadline
         self._on_slow = request.on_slow
+        self._on_interim = request.on_interim
         if self._on_slow is not None and now + SLOW_S < self.due:
             self.due = now + SLOW_S
         self._home.sweep.add(self)
@@ -248,10 +251,16 @@ class Connection(Draining):
 
     def _read_answer(self, data: bytes, answer: asyncio.Future[Response]) -> None:
         reader = self._reader
-        if not reader.head(data):
+        complete = reader.head(data)
+        if reader.interim is not None:
+            interim, reader.interim = reader.interim, None
+            if self._on_interim is not None and not answer.done():
+                for status, headers in interim:
+                    self._on_interim(status, headers)
+        if not complete:
             return
         self._answer = None
-        self._on_slow = None
+        self._on_slow = self._on_interim = None
         self._complete = self._sending is None
         if self._sending is not None:  # the answer came first: it goes on, the request does not (RFC 9112 §9.5)
             self._sending.cancel()

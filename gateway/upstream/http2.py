@@ -230,7 +230,7 @@ class Session(asyncio.Protocol):
                     stream.ended()
                     touched[stream] = None
                 case events.InformationalResponseReceived():
-                    stream.interim()
+                    stream.interim(event.headers)
                 case events.WindowUpdated():
                     self.pump(stream)
                 case events.StreamReset():

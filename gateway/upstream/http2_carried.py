@@ -47,7 +47,7 @@ class Carried(ABC):
     def head(self, fields: list[tuple[bytes, bytes]]) -> None:
         """The final head."""
 
-    def interim(self) -> None:
+    def interim(self, fields: list[tuple[bytes, bytes]]) -> None:
         """A 1xx answer."""
         self._interim += 1
         if self._interim > MAX_INTERIM:

@@ -161,6 +161,12 @@ class Http2Stream(Connection, Carried):
         self._length = None if self._to_head or self._status in (204, 304) else length
         self._left = -1 if length is None else length
 
+    def interim(self, fields: list[tuple[bytes, bytes]]) -> None:
+        super().interim(fields)
+        status, headers, _ = read_fields(fields, to_head=True)
+        if self._on_interim is not None and status != 100:
+            self._on_interim(status, headers)
+
     def data(self, piece: bytes, octets: int) -> None:
         self._unread += octets
         if not self._status:
@@ -188,7 +194,7 @@ class Http2Stream(Connection, Carried):
         pieces, self._parts = self._parts, []
         answer = self._answer
         if answer is not None:
-            self._answer = self._on_slow = None
+            self._answer = self._on_slow = self._on_interim = None
             if self._ended:
                 piece = b"".join(pieces)
                 whole = piece if self._trailers is None else trailed(piece, self._trailers)
