@@ -53,7 +53,7 @@ def upstream_config(workdir: Path, body: str, cache_control: str = "max-age=60")
     path = workdir / "upstream.conf"
     path.write_text(f"""
 worker_processes 1; daemon off; pid {workdir}/upstream.pid; error_log /dev/null;
-events {{ worker_connections 8192; }}
+events {{ worker_connections 16384; }}
 http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 300s;
   server {{ listen {UPSTREAM_PORT}; default_type application/json;
     location / {{ add_header Cache-Control "{cache_control}"; return 200 "{escaped}"; }} }} }}
@@ -72,7 +72,7 @@ def _nginx(scenario: str, workdir: Path) -> Peer | None:
     path = workdir / f"nginx-{scenario}.conf"
     path.write_text(f"""
 user root; worker_processes 1; daemon off; pid {workdir}/nginx.pid; error_log /dev/null;
-events {{ worker_connections 8192; }}
+events {{ worker_connections 16384; }}
 http {{ keepalive_requests 100000000; {cache_zone}
   log_format json escape=json '{{"time":"$msec","id":"$request_id","method":"$request_method","path":"$uri","status":$status,"bytes":$body_bytes_sent,"s":$request_time,"upstream_s":"$upstream_response_time","client":"$remote_addr"}}';
   access_log {workdir}/nginx-access.log json buffer=64k flush=1s;
@@ -103,7 +103,7 @@ def _haproxy(scenario: str, workdir: Path) -> Peer | None:
     path.write_text(f"""
 global
   nbthread 1
-  maxconn 8192
+  maxconn 16384
   log stdout format raw local0
 defaults
   mode http

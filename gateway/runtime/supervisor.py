@@ -15,6 +15,7 @@ from gateway.api.orders import Revoke
 from gateway.api.settings.listen import Listen
 from gateway.compile.finding import Finding
 from gateway.compile.plan import Plan
+from gateway.runtime.descriptors import raise_limit, too_few
 from gateway.runtime.drain import empty
 from gateway.runtime.fleet import Fleet, NotAppliedError
 from gateway.runtime.listeners import Bindings, CannotListenError, Listener, listen_tcp
@@ -64,6 +65,7 @@ class Supervisor:
     async def run(self) -> int:
         """Serve until a signal ends it. Returns the exit status."""
         self._follow_signals()
+        self._open_files = raise_limit()
         start = asyncio.ensure_future(self._start())
         either: set[asyncio.Future[Any]] = {start, self._ending}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -176,6 +178,10 @@ class Supervisor:
         shares, self._shares = self._shares, shares_warning(new, self._options.workers)
         if self._shares is not None and self._shares != shares:
             log.warning(self._shares)
+        if old is None or old.settings.listen != listens:
+            files = too_few(listens, self._options.workers, self._open_files)
+            if files is not None:
+                log.warning(files)
 
     async def _start_ops(self, app: App) -> None:
         ops = self.plan().settings.ops

@@ -110,6 +110,25 @@ def test_idle_connections_and_slow_heads_are_closed(server: str) -> None:
 
 
 @both
+def test_a_head_that_begins_behind_the_request_before_it(server: str) -> None:
+    """Its beginning outlives the first answer: what is dropped between requests is the first one's only."""
+
+    async def scene(gateway: Gateway) -> None:
+        assert isinstance(gateway.plane, StubPlane)
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.listeners[0].port)
+        rest = get("/scope?again")
+        writer.write(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n" + rest[:20])
+        await gateway.plane.held.wait()
+        gateway.plane.hold.set()
+        assert b"200" in await reader.readuntil(b"\r\n\r\n")
+        writer.write(rest[20:])
+        assert b"b'/scope', b'again'" in await reader.read()
+        writer.close()
+
+    play(server, scene)
+
+
+@both
 def test_a_broken_chunk_ends_the_connection(server: str) -> None:
     async def scene(gateway: Gateway) -> None:
         answer = await say(gateway, get("/", "Transfer-Encoding: chunked", method="POST") + b"zz\r\n")
