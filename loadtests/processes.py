@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -42,3 +43,14 @@ def cpu_and_rss(pid: int) -> tuple[float, float]:
 def resident_bytes(pid: int) -> int:
     """Of this process alone. Raises OSError when it is gone."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+
+
+def busy_seconds(cores: Collection[int]) -> float:
+    """Processor seconds that these cores have spent on anything since the machine began."""
+    busy = 0.0
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in cores:
+            user, nice, system, _idle, _iowait, interrupts, soft, stolen = map(int, ticks[:8])
+            busy += (user + nice + system + interrupts + soft + stolen) / TICK
+    return busy

@@ -29,7 +29,7 @@ from loadtests.load.objectives import read as read_objectives
 from loadtests.load.plan import Plan
 from loadtests.load.preflight import PreflightError
 from loadtests.load.recorder import Notes
-from loadtests.load.sampler import Sampler
+from loadtests.load.sampler import Cores, Sampler
 from loadtests.load.shapes import BREAKPOINT, SHAPES, SOAK, Search
 from loadtests.load.stage import ROOT, Stage, StageError, divided, own_stage
 from loadtests.load.unrest import Unrest
@@ -54,6 +54,7 @@ class Options(argparse.Namespace):
     share: int
     objectives: Path
     out: Path
+    record: bool
 
 
 class Parser(argparse.ArgumentParser):
@@ -130,6 +131,11 @@ def parsed(argv: Sequence[str] | None) -> Options:
     )
     add("--objectives", type=Path, default=ROOT / "loadtests" / "objectives.yaml", metavar="FILE")
     add("--out", type=Path, metavar="FOLDER", help="of the report; default loadtests/runs/SCENARIO-SHAPE-TIME")
+    add(
+        "--record",
+        action="store_true",
+        help="keep a summary in loadtests/results/load-SCENARIO-SHAPE.md; only of a gateway that is started here",
+    )
     options = parser.parse_args(argv, Options())
     about = SCENARIOS[options.scenario]
     if options.host is not None:
@@ -138,6 +144,10 @@ def parsed(argv: Sequence[str] | None) -> Options:
         _require_url(parser, "--ops", options.ops)
     if options.callers is not None and options.host is None:
         parser.error("--callers needs --host: a gateway that is started here has callers of its own")
+    if options.record and options.host is not None:
+        parser.error("--record is for a gateway that is started here: its figures are this machine's")
+    if options.shape == SOAK and options.host is not None and not options.ops:
+        parser.error("soak needs --ops with --host: it reloads the gateway and watches what grows")
     if options.share < 100 and shutil.which("cpulimit") is None:
         parser.error("--share needs cpulimit, of Debian: apt-get install cpulimit")
     options.host = options.host.rstrip("/") if options.host else None
@@ -187,6 +197,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for note in run.notes:
         print(note)
     print(f"report: {options.out / 'report.html'}")
+    if options.record and not run.interrupted:
+        kept = ROOT / "loadtests" / "results" / f"load-{options.scenario}-{options.shape}.md"
+        kept.write_text(report.recorded(report.summary(run)), encoding="utf-8")
+        print(f"recorded: {kept}")
     if run.interrupted:
         return 130
     return 0 if run.held else 1
@@ -210,17 +224,24 @@ def _stage(options: Options, work: Path, started: ExitStack) -> Stage:
     return started.enter_context(own_stage(work, options.workers, fresh, options.share))
 
 
+def _cores(options: Options) -> Cores:
+    if options.host is not None:
+        return Cores(others=frozenset(os.sched_getaffinity(0)))
+    gateway, others = divided(options.workers, options.share)
+    return Cores(frozenset(gateway), frozenset(others), options.workers * options.share / 100)
+
+
 def load(
     options: Options, work: Path, stage: Stage, objectives: Sequence[Objective], run: report.Run, started: ExitStack
 ) -> None:
     """Fills `run`. From the first call on ctrl-C ends the load, and not the report."""
     about, shape = SCENARIOS[options.scenario], SHAPES[options.shape]
     plan = Plan(options.scenario, stage.host, options.processes, options.connections, stage.callers, stage.fresh_tokens)
-    other_cores = divided(options.workers, options.share)[1] if options.host is None else os.sched_getaffinity(0)
+    cores = _cores(options)
     _say(f"starting {options.processes} generating processes")
-    stage.parts["generators"] = started.enter_context(generators(work, plan, other_cores))
+    stage.parts["generators"] = started.enter_context(generators(work, plan, set(cores.others)))
     notes = Notes([work / f"calls-{number}.jsonl" for number in range(options.processes)])
-    sampler = Sampler(stage.ops, os.environ.get("LOADTEST_OPS_TOKEN", ""), stage.parts)
+    sampler = Sampler(stage.ops, os.environ.get("LOADTEST_OPS_TOKEN", ""), stage.parts, cores)
     driver = Driver(work, notes, _say)
     unrest = Unrest(stage, sampler.ops_token)
     run.began = time.time()
@@ -231,9 +252,7 @@ def load(
     search = Search(options.level, options.level * MOST)
     try:
         if options.shape == BREAKPOINT:
-            for step in driver.find_limit(
-                search, options.seconds, objectives, sampler, stage.workers * options.share / 100, len(other_cores)
-            ):
+            for step in driver.find_limit(search, options.seconds, objectives, sampler):
                 steps.append(step)
                 _say(
                     f"{step['level']:g} {about.unit}: {'held' if step['held'] else 'broke: ' + '; '.join(step['missed'])}\n"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -124,8 +124,6 @@ class Driver:
         step_s: float,
         objectives: Sequence[Objective],
         sampler: Sampler,
-        gateway_cores: float,
-        other_cores: int,
     ) -> Iterator[dict[str, Any]]:
         """Each step of the search, when it is over: level, whether it held, what was missed, how full what was."""
         while search.level is not None:
@@ -138,9 +136,7 @@ class Driver:
             now = time.time()
             seconds = self._notes.seconds(began + SETTLE_S, int(now))
             verdicts = judge(objectives, seconds)
-            full = saturation(
-                [one for one in sampler.samples if began + SETTLE_S <= one.at <= now], gateway_cores, other_cores
-            )
+            full = saturation([one for one in sampler.samples if began + SETTLE_S <= one.at <= now], sampler.cores)
             tally = total(seconds)
             held = all(verdict.held for verdict in verdicts) and not sum(tally.wrong.values())
             search.told(held)
@@ -167,9 +163,17 @@ class Driver:
 
 
 def saturated_first(steps: Sequence[dict[str, Any]]) -> str:
-    """The fullest resource of the lowest step in which one was full; what the run could not see is not guessed."""
-    for step in sorted(steps, key=lambda step: float(step["level"])):
+    """The fullest resource of the lowest step in which one was full; where none was, what came nearest in the step that broke first."""
+    ordered = sorted(steps, key=lambda step: float(step["level"]))
+    for step in ordered:
         full = {name: share for name, share in step["full"].items() if share >= FULL}
         if full:
-            return max(full, key=lambda name: full[name])
-    return "none of those that were watched"
+            return f"{_fullest(full)} ({max(full.values()):.0%})"
+    broke = next((step["full"] for step in ordered if not step["held"] and step["full"]), {})
+    if not broke:
+        return "unknown: nothing could be watched"
+    return f"nothing that was watched; nearest to it: {_fullest(broke)} ({max(broke.values()):.0%})"
+
+
+def _fullest(full: Mapping[str, float]) -> str:
+    return max(full, key=lambda name: full[name])

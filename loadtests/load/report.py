@@ -91,6 +91,38 @@ def _figures(tally: Tally, lasted_s: float) -> dict[str, Any]:
     }
 
 
+def recorded(told: dict[str, Any]) -> str:
+    """A summary as a page of loadtests/results."""
+    lines = [
+        f"# {told['scenario']}, {told['shape']}",
+        "",
+        *told["machine"].splitlines(),
+        "",
+        f"{told['began']}, {told['seconds']:g} s, level {told['level']:g} {told['unit']}: {'every objective held' if told['held'] else 'an objective was missed'}.",
+        *told["notes"],
+        "",
+        "| asked | | seen |",
+        "|---|---|---|",
+        *(
+            f"| {one['asked']} | {'held' if one['held'] else '**missed**'} | {one['seen']} |"
+            for one in told["verdicts"]
+        ),
+        "",
+        "| call | calls | p50 ms | p99 ms | p99.9 ms | most ms | codes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in told["calls"].items():
+        codes = ", ".join(f"{code}: {count}" for code, count in row["codes"].items())
+        figures = " | ".join(f"{row[key]:g}" for key in ("p50_ms", "p99_ms", "p999_ms", "most_ms"))
+        lines.append(f"| {name} | {row['calls']} | {figures} | {codes} |")
+    if told["limit"] is not None:
+        lines += ["", f"| {told['unit']} | | p99 ms | full |", "|---|---|---|---|"]
+        for step in told["limit"]["steps"]:
+            full = ", ".join(f"{name} {share:.0%}" for name, share in step["full"].items() if share >= 0.1)
+            lines.append(f"| {step['level']:g} | {'held' if step['held'] else 'broke'} | {step['p99_ms']:g} | {full} |")
+    return "\n".join(lines) + "\n"
+
+
 def page(run: Run) -> str:
     told = summary(run)
     verdict = "held" if run.held else "missed"

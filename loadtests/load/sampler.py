@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtests.processes import cpu_and_rss, resident_bytes
+from loadtests.processes import busy_seconds, cpu_and_rss, resident_bytes
 
 EVERY_S = 1.0
 SEEN = {
@@ -35,6 +35,16 @@ class Sample:
     values: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Cores:
+    """Of this machine: those of a gateway that was started for the run, and those of all else."""
+
+    gateway: frozenset[int] = frozenset()
+    others: frozenset[int] = frozenset()
+    gateway_share: float = 0.0
+    """Cores that the gateway's workers may use together; 0 where that is not known."""
+
+
 @dataclass
 class Sampler:
     """A thread of its own, from `start` to `stop`. A scrape that fails leaves its values out, and is counted."""
@@ -42,6 +52,7 @@ class Sampler:
     ops: str
     ops_token: str
     parts: Mapping[str, Sequence[int]]
+    cores: Cores
     samples: list[Sample] = field(default_factory=list)
     failures: int = 0
 
@@ -63,6 +74,8 @@ class Sampler:
                     for name, pids in self.parts.items()
                     if name != "gateway"  # it says so itself
                 }
+                values["gateway cores s"] = busy_seconds(self.cores.gateway)
+                values["other cores s"] = busy_seconds(self.cores.others)
                 values |= supervisor(self.parts.get("gateway", ()))
                 if self.ops:
                     try:
@@ -109,31 +122,39 @@ def series(samples: Sequence[Sample], value: str) -> Iterator[tuple[float, float
     return ((sample.at, sample.values[value]) for sample in samples if value in sample.values)
 
 
-def saturation(samples: Sequence[Sample], gateway_cores: float, other_cores: int) -> dict[str, float]:
-    """How full each resource was on the average of these samples: 1.0 is full. Only what could be seen.
+FOREIGN = 0.15  # of a core: programs that have no part in the run and take more are told of
+TOGETHER = ", together with other programs of this machine"
 
-    `gateway_cores` are what its workers may use together; 0 where that is not known.
-    """
+
+def saturation(samples: Sequence[Sample], cores: Cores) -> dict[str, float]:
+    """How full each resource was on the average of these samples: 1.0 is full. Only what could be seen."""
 
     def mean(value: str) -> float | None:
-        found = [cores for _, cores in busy(samples, value)]
+        found = [amount for _, amount in busy(samples, value)]
         return sum(found) / len(found) if found else None
 
     full: dict[str, float] = {}
-    for name, value in (
-        ("upstream", "upstreams cpu s"),
-        ("Redis", "redis cpu s"),
-        ("load generator", "generators cpu s"),
-    ):
-        if (cores := mean(value)) is not None:
-            full[name] = cores / (1 if name != "load generator" else max(1, other_cores))
-    if full and other_cores:
-        full["core of load, upstream and Redis"] = (
-            sum(mean(value) or 0.0 for value in ("upstreams cpu s", "redis cpu s", "generators cpu s")) / other_cores
-        )
-    if (cores := mean("gateway cpu s")) is not None:
-        full["processor"] = cores / (gateway_cores or 1.0)
+    others = 0.0
+    for name, value in (("upstream", "upstreams cpu s"), ("Redis", "redis cpu s")):
+        if (used := mean(value)) is not None:
+            full[name] = used  # each has one core's worth of Python, or of Redis
+            others += used
+    if (used := mean("generators cpu s")) is not None and cores.others:
+        full["load generator"] = used / len(cores.others)
+        others += used
+        _cores_of(full, "core of load, upstream and Redis", others, mean("other cores s"), len(cores.others))
+    if (used := mean("gateway cpu s")) is not None:
+        full["processor"] = used / (cores.gateway_share or 1.0)
+        _cores_of(full, "", used, mean("gateway cores s"), len(cores.gateway))
     waiting = [amount for _, amount in series(samples, "waiting for a connection")]
     if waiting:
         full["connections"] = 1.0 if sum(waiting) / len(waiting) >= 1 else 0.0
     return full
+
+
+def _cores_of(full: dict[str, float], name: str, ours: float, every: float | None, cores: int) -> None:
+    """Cores that the run's own processes fill, or that others help to fill."""
+    if name and cores:
+        full[name] = ours / cores
+    if every is not None and cores and every - ours > FOREIGN * cores:
+        full[f"{name or 'processor'}{TOGETHER}"] = every / cores

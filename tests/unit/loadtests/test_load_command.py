@@ -18,6 +18,11 @@ from loadtests.load.stage import free_ports
         (["partner", "steady", "--host", "gateway:80"], "begins with http://"),
         (["partner", "steady", "--callers", "x"], "needs --host"),
         (["partner", "steady", "--level", "0"], "--level"),
+        (["partner", "soak", "--host", "http://gateway"], "soak needs --ops"),
+        (
+            ["partner", "steady", "--host", "http://gateway", "--record"],
+            "--record is for a gateway that is started here",
+        ),
     ],
 )
 def test_wrong_arguments_are_answered_with_the_right_ones(arguments, said, capsys):
