@@ -33,10 +33,7 @@ class _Missing:
     when: Callable[[Any], bool] = _written
 
 
-_TABLE = (
-    _Missing("settings", ("listen", "protocols", "*"), "HTTP/2 towards callers", _other_than("http1")),
-    _Missing("upstreams", ("ratelimit_headers",), "passing the upstream's RateLimit fields", _other_than("replace")),
-)
+_TABLE = (_Missing("settings", ("listen", "protocols", "*"), "HTTP/2 towards callers", _other_than("http1")),)
 
 # Words of the configuration's contract that an installation may lack.
 _LIMITS = ("rate_limit", "quota", "concurrency")

@@ -18,6 +18,7 @@ from gateway.edge.file_names import of_drop
 from gateway.edge.forward import Forward
 from gateway.edge.respond import StaticResponse, unmatched
 from gateway.edge.snapshot import LiveRoute
+from gateway.edge.upstream_limits import UpstreamLimits
 from gateway.routing.pattern import parse_path
 from gateway.routing.rewrite import of_rewrite
 from gateway.runtime.resources import Resources
@@ -27,6 +28,8 @@ from gateway.upstream.client import Upstream
 from gateway.upstream.credentials import Caller, TokenClient, credentialed
 from gateway.upstream.kinds import Client
 from gateway.upstream.tokens import Tokens
+
+OUTERMOST = -1  # rank: what policies of the same slot take away does not go out
 
 
 class Specs(Protocol):
@@ -69,6 +72,9 @@ class RouteBuilder:
         """The live route, and the names of the background work that it needs."""
         upstream = plan.config.upstream or ""
         steps, needs = self._steps(plan.policies, plan.name, upstream, self._safe(plan), self._ready(plan, upstream))
+        called = self._world.upstreams.get(upstream)
+        if called is not None and called.ratelimit_headers == "pass":
+            steps.append(Step(Slot.TRANSFORM, "ratelimit_headers", UpstreamLimits(), rank=OUTERMOST))
         require_all = plan.auth is not None and plan.auth[0] == "all"
         chain = fold(steps, self._terminal(plan, adapter), require_all=require_all)
         if isinstance(adapter, CallAdapter) and adapter.presents:

@@ -279,7 +279,8 @@ class UpstreamConfig(Block):
     send_deadline: bool = False
     """Whether each call tells the upstream how long its answer is waited for, in `X-Request-Timeout-Ms`."""
     ratelimit_headers: Literal["replace", "pass"] = "replace"
-    """Whether the upstream's own RateLimit fields are replaced by the gateway's or passed on."""
+    """The upstream's own RateLimit and RateLimit-Policy: `replace` lets the gateway's stand in their place, where a route has
+    limits; `pass` sends both, the gateway's items first. Answers from the cache, replays and adapters' answers have the gateway's only."""
     auth: Annotated[UpstreamAuth | None, off_or(UpstreamAuth)] = None
     """How the gateway makes itself known; not at all when left out."""
     framing: Annotated[Framing | None, off_or(Framing)] = None
