@@ -39,7 +39,7 @@ class Share:
     lines: Sequence[bytes] = ()
 
     name = "revocations.share"
-    lua = files("gateway.runtime").joinpath("share.lua").read_text()
+    lua = files(__package__).joinpath("share.lua").read_text()
 
     def keys(self) -> tuple[str, ...]:
         return (KEY,)
