@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from adapters.fixed_width.codec.codepages import CodePage, code_page
 from adapters.fixed_width.codec.framing import Source, Stream, blocked, framed, records
+from adapters.fixed_width.codec.length_field import with_length
 from adapters.fixed_width.codec.plan.decoding import Decode, compile_decode, compile_discriminator
 from adapters.fixed_width.codec.plan.encoding import Encode, compile_encode
 from adapters.fixed_width.codec.plan.literals import discriminator_value, is_number
@@ -172,25 +173,7 @@ class RecordCodec:
             plan, inner = plan_of, value[plan_of.key]
         if self._length is None:
             return plan.encode(inner)
-        return self._with_length(plan, inner)
-
-    def _with_length(self, plan: RecordPlan, value: Any) -> bytes:
-        """A length that is not given is filled in; one that is given must be right."""
-        keys = _keys_to(plan.node, self._length)
-        given = _at(value, keys)
-        record = plan.encode(value if given is not None else _put(value, keys, 0))
-        length = str(len(record))
-        if given is None:
-            return plan.encode(_put(value, keys, int(length)))
-        if str(given).lstrip("0") != length:
-            assert self._length is not None, "checked by the caller"
-            raise RecordError(
-                f"the length field must say {length}",
-                field=self._length.path,
-                offset=self._length.offset,
-                pointer="".join(f"/{key}" for key in keys),
-            )
-        return record
+        return with_length(self._length, plan.node, plan.encode, inner)
 
     # Streams
 
@@ -279,36 +262,3 @@ class RecordCodec:
             except RecordError as exc:
                 exc.record = number
                 raise
-
-
-def _keys_to(node: Node, item: Item | None) -> list[str]:
-    """The members that lead from a record's value to one item."""
-    for member in node.members:
-        if isinstance(member, Node) and item is not None:
-            if member.item is item:
-                return [member.key or ""]
-            if member.item in _above(item):
-                return [member.key or "", *_keys_to(member, item)]
-    raise CopybookError("length: the field is not a member of the record")
-
-
-def _above(item: Item) -> list[Item]:
-    found = []
-    while item.parent is not None:
-        item = item.parent
-        found.append(item)
-    return found
-
-
-def _at(value: Any, keys: list[str]) -> Any:
-    for key in keys:
-        value = value.get(key) if type(value) is dict else None
-    return value
-
-
-def _put(value: Any, keys: list[str], new: object) -> Any:
-    """A copy of `value` with one member set; what is no object stays, for the plan to refuse."""
-    if type(value) is not dict:
-        return value
-    key, *rest = keys
-    return {**value, key: _put(value.get(key, {}), rest, new) if rest else new}
