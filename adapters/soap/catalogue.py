@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from adapters.soap.codec.envelope import Shared
+from adapters.soap.codec.shared import Shared
 from adapters.soap.schema.documents import BadWsdl, Read
 from adapters.soap.schema.services import compile_wsdl
 

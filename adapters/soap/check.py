@@ -7,17 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from adapters.soap.adapter import SoapCodec
 from adapters.soap.catalogue import CATALOGUE, reader
-from adapters.soap.codec.envelope import OperationCodec, Shared, body_elements, header_elements
+from adapters.soap.codec.envelope import OperationCodec
+from adapters.soap.codec.message import body_elements, header_elements
 from adapters.soap.codec.reachable import reachable_types
 from adapters.soap.codec.shape import shape_of
+from adapters.soap.codec.shared import Shared
 from adapters.soap.config import Exposed, Listen, SoapConfig
 from adapters.soap.listen.front import SoapFront, outgoing_of
 from adapters.soap.listen.outgoing import BODILESS
 from adapters.soap.mapping import compile_assignments
 from adapters.soap.paths import BadPath, resolve
-from adapters.soap.schema.components import Schema
 from adapters.soap.schema.documents import BadWsdl, Finding
 from adapters.soap.schema.model import Element, local_name
+from adapters.soap.schema.schema import Schema
 from adapters.soap.schema.service_model import Operation
 from adapters.soap.trees import content_root, headers_root
 from gateway.api.adapter import AdapterScope

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 from adapters.soap.codec.errors import Misfit
 from adapters.soap.codec.shape import shape_of
 from adapters.soap.paths import Step, place, resolve
-from adapters.soap.schema.components import Schema
 from adapters.soap.schema.model import ComplexType, Element
+from adapters.soap.schema.schema import Schema
 from gateway.api.exchange import Exchange
 from gateway.api.placeholder import ROOTS, Placeholder, Template, compile_template
 

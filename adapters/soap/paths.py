@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from adapters.soap.codec.naming import attribute_keys
 from adapters.soap.codec.shape import ANY, TEXT, shape_of
-from adapters.soap.schema.components import Schema
 from adapters.soap.schema.model import ComplexType, Element
+from adapters.soap.schema.schema import Schema
 
 
 class BadPath(ValueError):

@@ -12,11 +12,13 @@ import typer
 
 from adapters.soap.catalogue import CATALOGUE
 from adapters.soap.codec.answers import Answer
-from adapters.soap.codec.envelope import OperationCodec, Shared
+from adapters.soap.codec.envelope import OperationCodec
 from adapters.soap.codec.errors import Deviation, Misfit
 from adapters.soap.codec.lexical_form import Numbers
 from adapters.soap.codec.parsing import NotXml, parse
-from adapters.soap.description.json_schema import Json, JsonSchemas
+from adapters.soap.codec.shared import Shared
+from adapters.soap.description.json_schema import JsonSchemas
+from adapters.soap.description.simple_schema import Json
 from adapters.soap.schema.documents import BadWsdl
 from gateway.http.exact_json import BadJson, load_json
 

@@ -14,7 +14,7 @@ from gateway.compile.finding import Finding
 from gateway.ops.answers import Json, problem
 from gateway.ops.standings import standings_of
 from gateway.ops.totals import Ledger, upstreams_of, usable_of
-from gateway.runtime.data_plane import Counters
+from gateway.runtime.counters import Counters
 from gateway.runtime.ops_backend import OpsBackend
 from gateway.runtime.reload import Abandoned, Applied, Outcome, Rejected
 from gateway.telemetry.exposition import CONTENT_TYPE, exposition

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from gateway.runtime.data_plane import Counters
+from gateway.runtime.counters import Counters
 from gateway.telemetry.metrics import Family
 
 STATES = ("unhealthy", "ejected", "unreachable", "slow_start", "in")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from gateway.compile.plan import Plan
 from gateway.ops.standings import standings_of, target_states
-from gateway.runtime.data_plane import Counters
+from gateway.runtime.counters import Counters
 from gateway.runtime.ops_backend import Status
 from gateway.runtime.reload import Applied
 from gateway.telemetry.metrics import UNMATCHED, Family, Report

@@ -6,11 +6,8 @@ import asyncio
 import logging
 import os
 import pickle
-import time
 from collections.abc import Callable, Coroutine, Generator, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from gateway.api.exchange import Exchange
 from gateway.api.off_loop import off_loop
@@ -19,86 +16,32 @@ from gateway.api.settings.upstream import UpstreamConfig
 from gateway.edge.app import Edge
 from gateway.edge.body import BodyBudget, BodySweep
 from gateway.edge.receive import ListenRules, Receiver
-from gateway.edge.respond import HTTPS
 from gateway.edge.snapshot import Cell, LiveRoute, Snapshot
 from gateway.edge.websocket import SERVICE_RESTART
 from gateway.http.forwarded import ProxyRules
 from gateway.http.request_id import RequestIds
-from gateway.http.target import PathRules
 from gateway.routing.build import build_in_slices, dismantle
-from gateway.routing.pattern import RouteMatch, of_route
+from gateway.routing.pattern import of_route
 from gateway.routing.revise import revise_in_slices
 from gateway.routing.table import RouteTable
 from gateway.runtime.build import RouteBuilder, Specs
 from gateway.runtime.consumers import ConsumerTable
+from gateway.runtime.counters import Counters
 from gateway.runtime.delta import Delta
+from gateway.runtime.listen_rules import rules_of
 from gateway.runtime.plane import App
+from gateway.runtime.prepared import Bound, Prepared
 from gateway.runtime.resources import Resources
 from gateway.runtime.scope import World
+from gateway.runtime.slices import Slices
 from gateway.telemetry.access_log import AccessLog
-from gateway.telemetry.metrics import LOG_DROPPED, UPSTREAM_EJECTIONS, Family, Report
+from gateway.telemetry.metrics import LOG_DROPPED, UPSTREAM_EJECTIONS, Family
 from gateway.upstream.kinds import Client, kind_of
 from gateway.upstream.sweep import Sweep
 
 log = logging.getLogger("sluicegate.runtime")
 
-SLICE_S = 0.001  # work between two turns of the event loop while a configuration is prepared
 PROBLEM_PREFIX = "urn:sluicegate:problem:"
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A live route with what it takes to place and to keep it."""
-
-    match: RouteMatch
-    route: LiveRoute
-    needs: frozenset[str]
-
-
-@dataclass(slots=True)
-class Prepared:
-    """A configuration that is ready to serve."""
-
-    snapshot: Snapshot
-    consumers: ConsumerTable
-    settings: Settings
-    bound: dict[str, Bound]
-    upstreams: dict[str, Client]
-    configs: dict[str, UpstreamConfig]
-    needs: frozenset[str]  # background work and stores
-    fresh_upstreams: frozenset[str]
-    reconfigured: dict[str, Any]  # what their clients prepared
-    access_log: AccessLog | None
-    gone_routes: frozenset[str]
-
-
-class Slices:
-    """Gives way to the event loop whenever a slice of work is over."""
-
-    def __init__(self) -> None:
-        self._clock = time.monotonic  # the loop's own clock has whole milliseconds under uvloop
-        self._until = self._clock() + SLICE_S
-
-    async def breathe(self) -> None:
-        if self._clock() >= self._until:
-            await asyncio.sleep(0)
-            self._until = self._clock() + SLICE_S
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What a worker tells the supervisor of itself."""
-
-    process: str  # tells it apart from every other that there was
-    parts: tuple[bytes, ...]  # of the report, pickled one by one: in one piece it would hold the loop
-    upstreams: dict[str, Any]  # statistics by upstream
-    standings: dict[str, Any] = field(default_factory=dict)  # how their targets stand and why, by upstream
-
-    def report(self) -> Report:
-        whole = Report()
-        for part in self.parts:
-            whole.add(pickle.loads(part))  # noqa: S301 - made by counters() below, in a process that we started
-        return whole
 
 
 class WorkerPlane:
@@ -320,15 +263,7 @@ class WorkerPlane:
 
     def _rules(self, listener: int) -> ListenRules:
         assert self._settings is not None, "a configuration is live"
-        listen = self._settings.listen[min(listener, len(self._settings.listen) - 1)]
-        return ListenRules(
-            PathRules(listen.path.encoded_slash, listen.path.double_slash),
-            listen.max_header,
-            listen.max_headers,
-            listen.body_timeout,
-            None if listen.redirect is None else https_port(self._settings),
-            listen.tls is not None and listen.tls.client_cert != "none",
-        )
+        return rules_of(self._settings, listener)
 
     def _is_live(self, exchange: Exchange, route: Hashable) -> bool:
         bound = self._bound.get(exchange.route)
@@ -352,14 +287,6 @@ class WorkerPlane:
         if access_log is not None:
             access_log.flush()
             asyncio.get_running_loop().run_in_executor(None, access_log.close)
-
-
-def https_port(settings: Settings) -> int:
-    """Where callers of a listener with `redirect: https` go: public_url says it best, for ports may be mapped on the way."""
-    public = urlsplit(settings.public_url or "")
-    if public.scheme == "https":
-        return public.port or HTTPS
-    return next((listen.port for listen in settings.listen if listen.tls and not listen.unix and listen.port), HTTPS)
 
 
 async def _dismantle(table: RouteTable[LiveRoute]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Final
 
 from lxml import etree
@@ -16,26 +15,22 @@ from adapters.soap.codec.answers import Answer, path_of
 from adapters.soap.codec.errors import NOT_UNDERSTOOD, Deviation, Misfit
 from adapters.soap.codec.faults import SoapFault, read_fault
 from adapters.soap.codec.lexical_form import Numbers
-from adapters.soap.codec.markup import Prefixes
-from adapters.soap.codec.reachable import reach, reachable_types
-from adapters.soap.codec.reading import Readers
+from adapters.soap.codec.message import gathered, header_elements
+from adapters.soap.codec.reachable import reach
 from adapters.soap.codec.references import collect_ids
 from adapters.soap.codec.shape import shape_of
+from adapters.soap.codec.shared import Shared
 from adapters.soap.codec.writing import Emit, Unknown, WriteElement, Writers
-from adapters.soap.schema.components import Schema
 from adapters.soap.schema.model import (
     SOAP_ENC_11,
-    UNBOUNDED,
     XSD,
     XSI,
-    ComplexType,
     Element,
-    Group,
-    Particle,
     local_name,
     split,
 )
-from adapters.soap.schema.service_model import Message, Operation, Part, Version, Wsdl
+from adapters.soap.schema.schema import Schema
+from adapters.soap.schema.service_model import Message, Operation, Version, Wsdl
 
 NAMESPACES: Final[dict[Version, str]] = {
     "1.1": "http://schemas.xmlsoap.org/soap/envelope/",
@@ -53,60 +48,6 @@ class Content:
     value: object = None
     fault: SoapFault | None = None
     body: etree._Element | None = None
-
-
-def body_elements(message: Message) -> tuple[Element, ...]:
-    """The elements in the Body, rpc parts gathered under their wrapper, which is one element like any other then."""
-    if message.style == "document":
-        return tuple(part.element or Element(part.name, part.type) for part in message.parts)
-    return (Element(message.wrapper, gathered(message.parts, encoded=message.encoded)),)
-
-
-def gathered(parts: Iterable[Part], *, encoded: bool = False) -> ComplexType:
-    """Parts as a type of their own: one member each, in order (WSDL 1.1 §3.5: rpc accessors are unqualified)."""
-    particles = tuple(
-        Particle(part.element or Element(part.name, part.type, nillable=encoded, place=part.place)) for part in parts
-    )
-    return ComplexType("", content=Particle(Group("sequence", particles)) if particles else None)
-
-
-class Shared:
-    """What the operations of one WSDL have in common: prefixes, writers and readers, made once."""
-
-    def __init__(self, wsdl: Wsdl) -> None:
-        self.wsdl = wsdl
-        self.prefixes = Prefixes(wsdl.schema.namespaces)
-        self._writers: dict[tuple[Unknown, bool], Writers] = {}
-        self._readers: dict[tuple[Numbers, bool], Readers] = {}
-        self._bodies: dict[Message, tuple[Element, ...]] = {}
-
-    def body(self, message: Message) -> tuple[Element, ...]:
-        """body_elements(), the same ones every time: writers and readers are remembered by them."""
-        made = self._bodies.get(message)
-        if made is None:
-            made = self._bodies[message] = body_elements(message)
-        return made
-
-    @cached_property
-    def lossy(self) -> bool:
-        """Whether any type of the WSDL holds elements whose order JSON does not keep."""
-        messages = (m for _, one in self.wsdl.operations() for m in (one.input, one.output) if m is not None)
-        roots = [element for message in messages for element in self.body(message)]
-        kinds = reachable_types(self.wsdl.schema, roots, UNBOUNDED)
-        return any(shape_of(kind).lossy for kind in kinds if not kind.mixed)
-
-    def writers(self, unknown: Unknown, encoded: bool) -> Writers:
-        made = self._writers.get((unknown, encoded))
-        if made is None:
-            made = Writers(self.wsdl.schema, self.prefixes, unknown=unknown, encoded=encoded)
-            self._writers[unknown, encoded] = made
-        return made
-
-    def readers(self, numbers: Numbers, encoded: bool) -> Readers:
-        made = self._readers.get((numbers, encoded))
-        if made is None:
-            made = self._readers[numbers, encoded] = Readers(self.wsdl.schema, numbers=numbers, encoded=encoded)
-        return made
 
 
 class OperationCodec:
@@ -315,10 +256,3 @@ def _for_us(block: etree._Element, namespace: str) -> bool:
     """SOAP 1.1 §4.2.2, SOAP 1.2 part 1 §2.2: a block may be meant for somebody else on the way."""
     role = (block.get(f"{{{namespace}}}actor") or block.get(f"{{{namespace}}}role") or "").strip()
     return not role or role.endswith(("/actor/next", "/role/next", "/role/ultimateReceiver"))
-
-
-def header_elements(message: Message | None) -> tuple[Element, ...]:
-    """The declared header blocks of a message."""
-    if message is None:
-        return ()
-    return tuple(part.element or Element(part.name, part.type) for part in message.headers)

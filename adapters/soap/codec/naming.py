@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from adapters.soap.schema.components import Schema
 from adapters.soap.schema.model import AnyType, ComplexType, descendants, local_name
+from adapters.soap.schema.schema import Schema
 
 
 def type_names(schema: Schema, declared: AnyType) -> dict[str, AnyType]:

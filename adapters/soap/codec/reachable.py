@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from adapters.soap.codec.shape import particles_of
-from adapters.soap.schema.components import Schema
 from adapters.soap.schema.model import XSD, AnyType, ComplexType, Element, Group, Particle, descendants, split
+from adapters.soap.schema.schema import Schema
 
 MAX_REACHED: Final = 3000  # components; beyond, declaring every namespace is cheaper than knowing which
 

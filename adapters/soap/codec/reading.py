@@ -21,7 +21,6 @@ from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
 from adapters.soap.codec.reading_content import general_reader, mixed_reader, plain_reader
 from adapters.soap.codec.references import dereference, expanded, included
 from adapters.soap.codec.shape import TEXT, TYPE, shape_of
-from adapters.soap.schema.components import Schema
 from adapters.soap.schema.model import (
     SOAP_ENC_11,
     SOAP_ENC_12,
@@ -34,6 +33,7 @@ from adapters.soap.schema.model import (
     local_name,
     split,
 )
+from adapters.soap.schema.schema import Schema
 
 NIL: Final = clark(XSI, "nil")
 XSI_TYPE: Final = clark(XSI, "type")

@@ -21,8 +21,8 @@ from adapters.soap.codec.markup import Prefixes, escape_attribute, escape_text
 from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
 from adapters.soap.codec.shape import TEXT, TYPE, shape_of
 from adapters.soap.codec.writing_types import array_writer, attributes_writer, plain_writer, simple_content_writer
-from adapters.soap.schema.components import Schema
 from adapters.soap.schema.model import AnyType, ComplexType, Element, SimpleType, local_name, split
+from adapters.soap.schema.schema import Schema
 
 Emit = Callable[[str], object]
 WriteType = Callable[[object, Emit, str, str], None]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from adapters.soap.codec.envelope import HEADERS, body_elements, header_elements
-from adapters.soap.codec.lexical import family
+from adapters.soap.codec.envelope import HEADERS
 from adapters.soap.codec.lexical_form import Numbers
+from adapters.soap.codec.message import body_elements, header_elements
 from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
-from adapters.soap.codec.patterns import translatable
 from adapters.soap.codec.shape import ANY, TEXT, TYPE, Shape, shape_of
-from adapters.soap.schema.builtins import INTEGER_BOUNDS
-from adapters.soap.schema.components import Schema
+from adapters.soap.description.simple_schema import Json, simple_schema
 from adapters.soap.schema.model import (
     UNBOUNDED,
     AnyType,
@@ -25,26 +22,10 @@ from adapters.soap.schema.model import (
     SimpleType,
     local_name,
 )
+from adapters.soap.schema.schema import Schema
 from adapters.soap.schema.service_model import Message
 
-Json = dict[str, object]
-
 MAX_VARIANTS: Final = 50  # of one polymorphic place; beyond, the schema would bury the reader
-_FORMATS: Final[dict[str, Json]] = {
-    "date": {"type": "string", "format": "date"},
-    "dateTime": {
-        "type": "string",
-        "description": "A date and time, as in 2031-01-31T12:00:00Z; the zone may be absent.",
-    },
-    "time": {"type": "string", "description": "A time, as in 12:00:00; the zone may be absent."},
-    "duration": {"type": "string", "format": "duration"},
-    "boolean": {"type": "boolean"},
-    "base64Binary": {"type": "string", "contentEncoding": "base64"},
-    "hexBinary": {"type": "string", "contentEncoding": "base16"},
-    "anyURI": {"type": "string", "description": "A URI."},
-    "QName": {"type": "string", "description": "A qualified name, as {namespace}local."},
-}
-_FLOAT: Final[Json] = {"anyOf": [{"type": "number"}, {"enum": ["INF", "-INF", "NaN"]}]}
 
 
 class JsonSchemas:
@@ -97,7 +78,9 @@ class JsonSchemas:
             yield {"type": "null"}
         if isinstance(kind, ComplexType) and kind.attributes:
             keys = attribute_keys(kind)
-            properties: Json = {keys[name]: self.simple(attribute.type) for name, attribute in kind.attributes.items()}
+            properties: Json = {
+                keys[name]: simple_schema(attribute.type, self._numbers) for name, attribute in kind.attributes.items()
+            }
             required = [keys[name] for name, attribute in kind.attributes.items() if attribute.required]
             yield {
                 "type": "object",
@@ -123,7 +106,7 @@ class JsonSchemas:
 
     def _type(self, kind: AnyType) -> Json:
         if isinstance(kind, SimpleType):
-            return self.simple(kind)
+            return simple_schema(kind, self._numbers)
         if kind is self._schema.anything:
             return {"description": "Anything: a string, or an object with @attributes and $ for what is inside."}
         if kind.array_item is not None:
@@ -170,15 +153,15 @@ class JsonSchemas:
         properties: dict[str, Json] = {TYPE: {"const": typed}} if typed else {}
         required: list[str] = [TYPE] if typed else []
         for name, attribute in kind.attributes.items():
-            properties[keys[name]] = self.simple(attribute.type) | (
+            properties[keys[name]] = simple_schema(attribute.type, self._numbers) | (
                 {"description": attribute.doc} if attribute.doc else {}
             )
             if attribute.required:
                 required.append(keys[name])
         if kind.text is not None:
             if not properties and kind.any_attribute is None:
-                return self.simple(kind.text)
-            properties[TEXT] = self.simple(kind.text)
+                return simple_schema(kind.text, self._numbers)
+            properties[TEXT] = simple_schema(kind.text, self._numbers)
             required.append(TEXT)
         made: Json = {"type": "object"}
         if kind.doc:
@@ -228,83 +211,6 @@ class JsonSchemas:
             entry = {"type": "object", "minProperties": 1, "maxProperties": 1}
             text = 'Elements that the schema leaves open, each as {"{namespace}name": value}.'
             properties[ANY] = {"type": "array", "items": entry, "description": text}
-
-    # --- simple types --------------------------------------------------------------------------------------
-
-    def simple(self, kind: SimpleType) -> Json:
-        if kind.variety == "list":
-            assert kind.item is not None, "a list has an item type"
-            return {"type": "array", "items": self.simple(kind.item)} | _sizes(kind, "Items")
-        if kind.variety == "union":
-            return {"anyOf": [self.simple(member) for member in kind.members]}
-        made = self._primitive(kind)
-        current: SimpleType | None = kind
-        while current is not None:
-            for word, value in self._facets(current, made).items():
-                made.setdefault(word, value)
-            current = current.base
-        if kind.doc:
-            made["description"] = kind.doc
-        return made
-
-    def _primitive(self, kind: SimpleType) -> Json:
-        primitive = family(kind.builtin)
-        if primitive == "integer":
-            low, high = INTEGER_BOUNDS[kind.builtin]
-            return {"type": "integer", **_given("minimum", low), **_given("maximum", high)}
-        if primitive == "decimal":
-            if self._numbers == "number":
-                return {"type": "number"}
-            return {"type": "string", "format": "decimal", "pattern": r"^[+-]?(\d+(\.\d*)?|\.\d+)$"}
-        if primitive in ("float", "double"):
-            return dict(_FLOAT)
-        if primitive in ("anySimpleType", "anyAtomicType"):
-            return {"type": ["string", "number", "boolean"]}
-        return dict(_FORMATS.get(primitive, {"type": "string"}))
-
-    def _facets(self, kind: SimpleType, made: Json) -> Json:
-        facets = kind.facets
-        found: Json = {}
-        integer, text = made.get("type") == "integer", made.get("type") == "string"
-        if facets.enumeration is not None:
-            found["enum"] = [int(value) if integer else value for value in facets.enumeration]
-        if text and "contentEncoding" not in made and "format" not in made:
-            found |= _sizes(kind, "Length")
-            if len(facets.patterns) == 1 and all(translatable(pattern) for pattern in facets.patterns[0]):
-                found["pattern"] = f"^(?:{'|'.join(facets.patterns[0])})$"
-        if made.get("type") in ("integer", "number"):
-            for word, bound in (
-                ("minimum", facets.min_inclusive),
-                ("maximum", facets.max_inclusive),
-                ("exclusiveMinimum", facets.min_exclusive),
-                ("exclusiveMaximum", facets.max_exclusive),
-            ):
-                number = _number(bound)
-                if number is not None:
-                    made.pop(word, None)  # a restriction only ever narrows
-                    found[word] = number
-        return found
-
-
-def _number(text: str | None) -> int | float | None:
-    try:
-        value = Decimal(text) if text is not None else None
-    except InvalidOperation:
-        return None
-    if value is None or not value.is_finite():
-        return None
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
-def _sizes(kind: SimpleType, unit: str) -> Json:
-    facets = kind.facets
-    low = facets.length if facets.length is not None else facets.min_length
-    high = facets.length if facets.length is not None else facets.max_length
-    return {**_given(f"min{unit}", low), **_given(f"max{unit}", high)}
-
-
-def _given(word: str, value: object) -> Json:
-    return {} if value is None else {word: value}
 
 
 def _alternatives(particle: Particle | None, shape: Shape) -> Iterator[Json]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from adapters.soap.description.json_schema import Json, JsonSchemas
+from adapters.soap.description.json_schema import JsonSchemas
 from adapters.soap.description.routes import ImportedRoute
+from adapters.soap.description.simple_schema import Json
 from adapters.soap.schema.model import local_name
 from adapters.soap.schema.service_model import Wsdl
 

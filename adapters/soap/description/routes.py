@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from adapters.soap.codec.envelope import body_elements
+from adapters.soap.codec.message import body_elements
 from adapters.soap.codec.shape import shape_of
 from adapters.soap.schema.model import ComplexType, SimpleType
 from adapters.soap.schema.service_model import Operation, Port, Wsdl

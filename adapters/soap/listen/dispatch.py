@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from lxml import etree
 
 from adapters.soap.codec.answers import Answer
-from adapters.soap.codec.envelope import HEADERS, NAMESPACES, OperationCodec, Shared
+from adapters.soap.codec.envelope import HEADERS, NAMESPACES, OperationCodec
 from adapters.soap.codec.errors import NOT_UNDERSTOOD, Deviation
+from adapters.soap.codec.shared import Shared
 from adapters.soap.config import SoapConfig
 from adapters.soap.schema.model import split
 from adapters.soap.schema.service_model import Message, Operation, Version

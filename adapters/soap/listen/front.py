@@ -12,12 +12,14 @@ import orjson
 
 from adapters.soap.attachments import JSON, as_attached, json_message, lookup, soap_message
 from adapters.soap.codec.answers import Answer
-from adapters.soap.codec.envelope import HEADERS, WARM_TYPES, Shared, body_elements
+from adapters.soap.codec.envelope import HEADERS, WARM_TYPES
 from adapters.soap.codec.errors import Misfit
 from adapters.soap.codec.media_types import media_type, parameters
+from adapters.soap.codec.message import body_elements
 from adapters.soap.codec.multipart import Part, root_and_rest, split_parts
 from adapters.soap.codec.parsing import NotXml, parse
 from adapters.soap.codec.parts_reader import BadMultipart
+from adapters.soap.codec.shared import Shared
 from adapters.soap.config import Listen, SoapConfig
 from adapters.soap.listen.dispatch import Called, Dispatch
 from adapters.soap.listen.faults import MEDIA, code_for, fault_response, problem_detail

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final
 
 from lxml import etree
 
 from adapters.soap.schema.annotations import doc_of, is_true
-from adapters.soap.schema.builtins import builtin_types
 from adapters.soap.schema.complex_types import fill_complex
 from adapters.soap.schema.documents import XMIME, XML_NS, Findings, SchemaDocument, place
 from adapters.soap.schema.model import (
@@ -29,31 +27,13 @@ from adapters.soap.schema.model import (
     local_name,
     split,
 )
+from adapters.soap.schema.schema import Schema
 from adapters.soap.schema.simple_types import simple_definition
 
 _X: Final = f"{{{XSD}}}"
 _GLOBALS: Final = ("element", "complexType", "simpleType", "group", "attributeGroup", "attribute")
 _IGNORED: Final = {_X + kind for kind in ("annotation", "import", "include", "redefine", "override", "notation")}
 _IDENTITY: Final = {_X + kind for kind in ("unique", "key", "keyref")}
-
-
-@dataclass(slots=True)
-class Schema:
-    """Every component of a set of schema documents, by Clark name."""
-
-    findings: Findings
-    types: dict[str, AnyType] = field(default_factory=builtin_types)
-    elements: dict[str, Element] = field(default_factory=dict)
-    attributes: dict[str, Attribute] = field(default_factory=dict)
-    namespaces: dict[str, None] = field(default_factory=dict)  # targets, in order of appearance
-
-    @property
-    def anything(self) -> ComplexType:
-        return cast(ComplexType, self.types[_X + "anyType"])
-
-    @property
-    def any_simple(self) -> SimpleType:
-        return cast(SimpleType, self.types[_X + "anySimpleType"])
 
 
 def compile_schema(documents: Iterable[SchemaDocument], findings: Findings) -> Schema:

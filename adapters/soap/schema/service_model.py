@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from adapters.soap.schema.components import Schema
 from adapters.soap.schema.documents import Documents, Findings
 from adapters.soap.schema.model import AnyType, Element, Place
+from adapters.soap.schema.schema import Schema
 
 Version = Literal["1.1", "1.2"]
 

@@ -8,9 +8,10 @@ from typing import Final
 
 from lxml import etree
 
-from adapters.soap.schema.components import Schema, compile_schema
+from adapters.soap.schema.components import compile_schema
 from adapters.soap.schema.documents import WSDL, BadWsdl, Documents, Finding, Read, load, place
 from adapters.soap.schema.model import AnyType, Element, Place, clark, local_name
+from adapters.soap.schema.schema import Schema
 from adapters.soap.schema.service_model import Message, Operation, Part, Port, Wsdl
 
 _W: Final = f"{{{WSDL}}}"

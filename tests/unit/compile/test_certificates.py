@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 
 from gateway.api.settings.document import Settings
 from gateway.compile import compile_configuration
-from gateway.runtime.data_plane import https_port
+from gateway.runtime.listen_rules import https_port
 from tests.wire.certificates import authority_file, partner, revoke, server_files
 
 AUTHORITY = trustme.CA()

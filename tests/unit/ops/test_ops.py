@@ -19,7 +19,7 @@ from gateway.compile.finding import Finding
 from gateway.compile.plan import Plan
 from gateway.ops.application import ops_application
 from gateway.ops.totals import Ledger
-from gateway.runtime.data_plane import Counters
+from gateway.runtime.counters import Counters
 from gateway.runtime.ops_backend import Status
 from gateway.runtime.reload import Abandoned, Applied, Outcome, Rejected
 from gateway.telemetry.metrics import Metrics

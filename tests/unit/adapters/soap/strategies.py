@@ -14,8 +14,8 @@ from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
 from adapters.soap.codec.patterns import NCNAME
 from adapters.soap.codec.shape import ANY, TEXT, TYPE, Shape, shape_of
 from adapters.soap.schema.builtins import INTEGER_BOUNDS
-from adapters.soap.schema.components import Schema
 from adapters.soap.schema.model import AnyType, Attribute, ComplexType, Element, Group, Particle, SimpleType, Wildcard
+from adapters.soap.schema.schema import Schema
 
 Json = Any
 TEXTS = st.text(
