@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from gateway.api.config import ONE_OR_MANY, Block, Name
 
@@ -40,6 +41,14 @@ class Rewrite(Block):
         return self
 
 
+def _in_json(value: JsonValue) -> JsonValue:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise ValueError("JSON has no word for .nan and .inf (RFC 8259 §6)") from None
+    return value
+
+
 class Respond(Block):
     """An answer without an upstream."""
 
@@ -47,7 +56,7 @@ class Respond(Block):
     """Its status."""
     headers: Mapping[str, str] = Field(default_factory=dict)
     """Its header fields."""
-    body: Any = None
+    body: Annotated[JsonValue, AfterValidator(_in_json)] = None
     """Its body: a string as text, anything else as JSON; none when left out."""
 
 

@@ -65,7 +65,7 @@ def decode_policies(raw: object, at: Keys, level: Level, registry: Registry, rem
         problem = _unusable(name, spec, level, registry)
         if spec is None or problem:
             remarks.add(keys, problem, at_key=True)
-            broken.add(name)
+            broken.add(str(name))  # YAML has keys that are no text
         elif is_off(block):
             if name == ALWAYS_ON:
                 remarks.add(keys, "timeout is always in force; write a longer `total` instead")

@@ -6,9 +6,11 @@ import json
 import tempfile
 from collections.abc import Iterator
 from copy import deepcopy
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,3 +117,17 @@ def test_any_text_gives_findings(text: str) -> None:
         compiled = compile_configuration(folder)
     assert compiled.plan is None
     assert compiled.errors
+
+
+def test_a_key_that_is_no_text_is_an_error_wherever_it_stands(tmp_path: Path) -> None:
+    keys = [path for path in places(WHOLE) if isinstance(path[-1], str)]
+    for path, wrong in zip(keys, cycle((1, True, None, 2.5)), strict=False):
+        document: Any = deepcopy(WHOLE)
+        value = document
+        for key in path[:-1]:
+            value = value[key]
+        value[wrong] = value.pop(path[-1])
+        (tmp_path / "gateway.yaml").write_text(yaml.safe_dump(document))
+        compiled = compile_configuration(tmp_path)
+        assert compiled.errors, path
+        assert all(finding.line >= 1 for finding in compiled.findings)
