@@ -3,14 +3,15 @@
     python loadtests/growth_figures.py [--rounds 3] [--seconds 4] [--record]
 
 Printed are processor time per request with ten and with ten thousand (the same number of distinct tokens, in turn), the time of a
-cold compilation, of one after an edit of a route file and of gateway.yaml, and p99 at a paced rate with and without an edit being
+cold compilation, of one after an edit of a route file and of gateway.yaml, and p99 at an even pace (even.py) with and without an edit being
 swapped in. The gateway is pinned to core 0 with its supervisor, load and upstream to core 1. --record writes
-loadtests/results/growth.txt. Needs Debian's nginx, wrk and hey.
+loadtests/results/growth.txt. Needs Debian's nginx and wrk.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import re
 import statistics
@@ -133,15 +134,15 @@ def paced_p99(port: int, token: str, rate: float, seconds: float, edits: list[Pa
     swapping = threading.Thread(target=swap)
     swapping.start()
     out = subprocess.run(
-        ["taskset", "-c", "1", "hey", "-z", f"{seconds:g}s", "-c", "64", "-q", f"{rate / 64:.2f}",
-         "-H", f"Authorization: Bearer {token}", f"http://127.0.0.1:{port}/service-0/resource-0/1"],
+        ["taskset", "-c", "1", sys.executable, str(Path(__file__).with_name("even.py")), str(port), "/service-0/resource-0/1",
+         str(rate), str(seconds), "--header", f"Authorization: Bearer {token}"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     swapping.join()
-    statuses = re.findall(r"\[(\d+)\]\s+(\d+) responses", out)
-    if [status for status, _ in statuses] != ["200"]:
-        raise RuntimeError(f"answers failed: {statuses}")
-    return 1000 * float(re.search(r"99%+ in ([\d.]+) secs", out)[1])
+    found = json.loads(out)
+    if list(found["statuses"]) != ["200"]:
+        raise RuntimeError(f"answers failed: {found['statuses']}")
+    return float(found["p99"])
 
 
 def main() -> None:
