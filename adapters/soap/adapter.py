@@ -106,8 +106,8 @@ class SoapCodec(Codec):
         moment = Moment(self._now(), urandom(16), token_hex(8)) if security.wanted else None
         blocks = self._blocks(exchange, moment)
         try:
-            value, headers = self._content(exchange, incoming)
-            loose = self._loose(value)
+            content, headers = self._content(exchange, incoming)
+            value, loose = self._loose(content)
             envelope = self._codec.encode(value, headers, blocks, moment.body_id if moment and security.signs else "")
         except Misfit as misfit:
             raise self._unmappable(misfit, exchange, incoming.value) from misfit
@@ -157,11 +157,12 @@ class SoapCodec(Codec):
             blocks.append(addressing_blocks(action, to, message_id, answered=self._codec.operation.output is not None))
         return blocks
 
-    def _loose(self, value: object) -> dict[str, object]:
-        """Parts that mime:content sends beside the envelope (SwA): taken out of the content, by name."""
-        if not self._attached or type(value) is not dict:
-            return {}
-        return {name: value.pop(name) for name in self._attached if name in value}
+    def _loose(self, content: object) -> tuple[object, dict[str, object]]:
+        """The content without the parts that mime:content sends beside the envelope (SwA), and those, by name."""
+        if not self._attached or type(content) is not dict:
+            return content, {}
+        loose = {name: content[name] for name in self._attached if name in content}
+        return {name: value for name, value in content.items() if name not in loose}, loose
 
     def _unmappable(self, misfit: Misfit, exchange: Exchange, body: object) -> Unmappable:
         lines: tuple[Assignment, ...] | None = self._assignments

@@ -69,7 +69,7 @@ class AnswerReader:
     ) -> Response:
         """As read(), of an answer that has been taken apart."""
         find = lookup(parts, self.config.attachments)
-        beside = {name: find(content_id) for name, content_id in self._named(list(parts)).items()}
+        beside = {name: find(content_id) for name, content_id in self._named(list(parts)).items()} if parts else {}
         document = self.document(exchange, status, headers, root, find, beside)
         if isinstance(document, Response):
             return document

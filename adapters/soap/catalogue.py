@@ -10,6 +10,7 @@ from typing import Final
 from adapters.soap.codec.shared import Shared
 from adapters.soap.schema.documents import BadWsdl, Read
 from adapters.soap.schema.services import compile_wsdl
+from adapters.soap.work import off_the_loop
 
 KEPT: Final = 32  # compiled WSDLs; a large one holds some 50 MB
 MAX_REMOTE: Final = 32 * 2**20  # octets of one remote document
@@ -41,7 +42,7 @@ class Catalogue:
             # the documents have said all they know; their trees are several times the size of what is kept
             wsdl.documents.definitions.clear()
             wsdl.documents.schemas.clear()
-            shared = Shared(wsdl)
+            shared = Shared(wsdl, off_the_loop)
             self._known[key] = (imported, shared)
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)

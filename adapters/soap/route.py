@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from functools import partial
 from secrets import token_hex
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import unquote
 
 from adapters.soap.adapter import SoapCodec
@@ -21,18 +21,15 @@ from adapters.soap.config import SoapConfig
 from adapters.soap.listen.front import SoapFront
 from adapters.soap.request import read_streamed
 from adapters.soap.streams import Flow, PartStream, behind, carried, inlined, short_or_begun
+from adapters.soap.work import worked
 from gateway.api.adapter import MAX_REPLY, AdapterScope, CallAdapter, Calls, Encoded, read_reply
 from gateway.api.errors import BadReply, Cause, RequestRefused, UpstreamError
 from gateway.api.exchange import Exchange
-from gateway.api.messages import Body, Headers, Response
-from gateway.api.off_loop import off_loop
-
-T = TypeVar("T")
+from gateway.api.messages import Body, Headers, Request, Response
 
 STREAMED_FROM: Final = 256 * 1024
 """Octets from which a multipart message streams. Below it is checked whole before anything of it is sent on, and goes
 out with a Content-Length, which old servers understand better than chunks."""
-OFFLOAD_BYTES: Final = 64 * 1024
 
 
 def build(config: SoapConfig, scope: AdapterScope) -> SoapRoute | SoapFront:
@@ -54,17 +51,17 @@ class SoapRoute(CallAdapter):
 
     async def call(self, exchange: Exchange, upstream: Calls) -> Response:
         request = exchange.request
-        body = await _long(request.headers, request.body)
+        body = await _long(request) if _multipart(request) else None
         if isinstance(body, bytes):
             request.body = body  # short after all, and read: kept as read_body() keeps it
         if isinstance(body, Body):
             encoded = await self._request(exchange, body)
         else:
             octets = await exchange.read_body()
-            encoded = await _worked(len(octets), partial(self.codec.encode, exchange, octets))
+            encoded = await worked(len(octets), partial(self.codec.encode, exchange, octets))
         response = await upstream.streamed(exchange, encoded)
         try:
-            body = await _long(response.headers, response.body)
+            body = await _long(response) if _multipart(response) else None
             if isinstance(body, Body):
                 return await self._answer(exchange, response, body)
         except BaseException:
@@ -74,7 +71,7 @@ class SoapRoute(CallAdapter):
         if body is not None:
             response.body = body
         reply = await read_reply(response)
-        return await _worked(len(reply.body), partial(self.codec.decode, exchange, reply))
+        return await worked(len(reply.body), partial(self.codec.decode, exchange, reply))
 
     # --- out -----------------------------------------------------------------------------------------------
 
@@ -86,7 +83,7 @@ class SoapRoute(CallAdapter):
         except BadMultipart as exc:
             raise _refused(exc) from exc
         incoming = read_streamed(root)
-        octets, loose = await _worked(len(root.content), partial(self.codec.written, exchange, incoming))
+        octets, loose = await worked(len(root.content), partial(self.codec.written, exchange, incoming))
         action, version = self.codec.action, self.codec.version
         left, boundary = parts.left, parts.boundary
         if left is not None and not loose and _usable(boundary, octets):
@@ -123,7 +120,7 @@ class SoapRoute(CallAdapter):
 
         beside = {name: find(name) for name in answers.attached} if response.status < 300 else {}
         read = partial(answers.document, exchange, response.status, response.headers, root, find, beside)
-        document = await _worked(len(root.content), read)
+        document = await worked(len(root.content), read)
         if isinstance(document, Response):
             body.close()
             return document
@@ -143,9 +140,14 @@ class SoapRoute(CallAdapter):
         return answers.answered(response.headers, kind, Flow(_as_upstreams(flow, exchange), body))
 
 
-async def _long(headers: Headers, body: Body | bytes | None) -> Body | bytes | None:
+def _multipart(message: Request | Response) -> bool:
+    return media_type(_content_type(message.headers)) == "multipart/related"
+
+
+async def _long(message: Request | Response) -> Body | bytes | None:
     """A multipart body that is to be streamed; its octets if it was read and is short; None where neither is the case."""
-    if not isinstance(body, Body) or media_type(_content_type(headers)) != "multipart/related":
+    body = message.body
+    if not isinstance(body, Body):
         return None
     if body.length is None:
         return await short_or_begun(body, STREAMED_FROM)
@@ -154,10 +156,6 @@ async def _long(headers: Headers, body: Body | bytes | None) -> Body | bytes | N
 
 def _content_type(headers: Headers) -> str:
     return (headers.get(b"content-type") or b"").decode("latin-1")
-
-
-async def _worked(size: int, work: Callable[[], T]) -> T:
-    return work() if size < OFFLOAD_BYTES else await off_loop(work)
 
 
 async def _first(parts: PartStream, content_type: str) -> Part:

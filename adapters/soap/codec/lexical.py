@@ -128,42 +128,43 @@ def _plain_string(value: object) -> str:
 
 
 def _booleans(checks: tuple[Check, ...]) -> Lexical:
-    texts = {"true": "true", "false": "false", "1": "1", "0": "0"}
-    values = {"true": True, "1": True, "false": False, "0": False}
+    what = "true or false is expected"
+    # XSD part 2 §3.2.2.3: the only facet is pattern; where it has no room for a word there may be one for the digit
+    allowed = [text for text in ("true", "1", "false", "0") if failed(checks, text, text) is None]
+    values = {text: text in ("true", "1") for text in allowed}
+    texts = {value: next((text for text in allowed if values[text] is value), None) for value in (True, False)}
 
     def write(value: object) -> str:
-        if value is True:
-            return "true"
-        if value is False:
-            return "false"
-        if type(value) is str and value in texts:
-            return texts[value]
-        raise Misfit("true or false is expected")
+        text = texts[value] if type(value) is bool else value
+        if type(text) is not str or text not in values:
+            raise Misfit(what)
+        return text
 
     def read(text: str) -> object:
-        value = values.get(text.strip(" \t\r\n"))
+        value = values.get(text)
         if value is None:
-            raise Odd("true or false is expected")
+            value = values.get(text.strip(" \t\r\n"))
+        if value is None:
+            raise Odd(what)
         return value
 
     return Lexical(write, read, plain=True)
 
 
 def _shaped(valid: Callable[[str], bool], what: str, checks: tuple[Check, ...], *, plain: bool) -> Lexical:
-    def problem(text: str) -> str | None:
-        return failed(checks, text, text) if valid(text) else what
-
     def write(value: object) -> str:
-        if type(value) is not str:
+        if type(value) is not str or not valid(value):
             raise Misfit(what)
-        wrong = problem(value)
+        wrong = failed(checks, value, value) if checks else None
         if wrong is not None:
             raise Misfit(wrong)
         return value
 
     def read(text: str) -> object:
         text = text.strip(" \t\r\n")
-        wrong = problem(text)
+        if not valid(text):
+            raise Odd(what)
+        wrong = failed(checks, text, text) if checks else None
         if wrong is not None:
             raise Odd(wrong)
         return text

@@ -33,17 +33,19 @@ _PATTERNS: Final = {kind: re.compile(pattern) for kind, (pattern, _) in _FORMS.i
 
 
 def _valid(pattern: re.Pattern[str]) -> Callable[[str], bool]:
+    known = [part if part in pattern.groupindex else 0 for part in ("year", "month", "day")]
+    has_year, has_month, has_day = (part != 0 for part in known)
+
     def valid(text: str) -> bool:
         match = pattern.fullmatch(text)
         if match is None:
             return False
-        parts = match.groupdict()
-        year, month, day = parts.get("year"), parts.get("month"), parts.get("day")
-        if year in ("0000", "-0000"):  # part 2 §3.2.7: there is no year zero
+        year, month, day = match.group(*known)
+        if has_year and year in ("0000", "-0000"):  # part 2 §3.2.7: there is no year zero
             return False
-        if month is None or day is None:
+        if not has_day or not has_month or day <= "28":
             return True
-        if month == "02" and day == "29" and year is not None:
+        if month == "02" and day == "29" and has_year:
             number = int(year)
             return number % 4 == 0 and (number % 100 != 0 or number % 400 == 0)
         return int(day) <= _DAYS[int(month) - 1]

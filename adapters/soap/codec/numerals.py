@@ -16,6 +16,7 @@ from adapters.soap.schema.builtins import INTEGER_BOUNDS
 from adapters.soap.schema.model import SimpleType
 
 MAX_DIGITS: Final = 1000  # of one number; XSD asks for 18, the largest in practice are RSA moduli
+_EASY: Final = 9
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _FLOAT: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?")
@@ -35,6 +36,9 @@ def number_text(value: object) -> str:
 def integers(kind: SimpleType, checks: tuple[Check, ...]) -> Lexical:
     low, high = INTEGER_BOUNDS[kind.builtin]
     what = f"a whole number is expected ({kind.builtin})" if kind.builtin != "integer" else "a whole number is expected"
+
+    # what nearly all integers are: few digits that no bound can exclude
+    easy = not checks and (low is None or low <= 0) and (high is None or high >= 10**_EASY - 1)
 
     def bounded(number: int) -> str | None:
         if low is not None and number < low:
@@ -58,6 +62,8 @@ def integers(kind: SimpleType, checks: tuple[Check, ...]) -> Lexical:
         return str(number)
 
     def read(text: str) -> object:
+        if easy and len(text) <= _EASY and text.isdecimal() and text.isascii():
+            return int(text)
         text = text.strip(" \t\r\n")
         if len(text) > MAX_DIGITS or not _INTEGER.fullmatch(text):
             raise Odd(what)

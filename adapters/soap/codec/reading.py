@@ -13,6 +13,7 @@ from typing import Final
 from lxml import etree
 
 from adapters.soap.codec.answers import ENVELOPES, Answer
+from adapters.soap.codec.compiling import MayCompile, NotCompiled
 from adapters.soap.codec.errors import Odd
 from adapters.soap.codec.generic import read_anything
 from adapters.soap.codec.lexical import compile_lexical, family
@@ -53,8 +54,11 @@ class TypeReader:
 class Readers:
     """All readers of one schema for one way of writing decimals."""
 
-    def __init__(self, schema: Schema, *, numbers: Numbers = "string", encoded: bool = False) -> None:
+    def __init__(
+        self, schema: Schema, may_compile: MayCompile, *, numbers: Numbers = "string", encoded: bool = False
+    ) -> None:
         self.schema = schema
+        self._may_compile = may_compile
         self.encoded = encoded
         self._numbers = numbers
         self._types: dict[AnyType, TypeReader] = {}
@@ -79,6 +83,8 @@ class Readers:
             return known
 
         def first(node: etree._Element, answer: Answer) -> object:
+            if not self._may_compile():
+                raise NotCompiled
             made.read = self._compile(kind)
             return made.read(node, answer)
 
@@ -177,6 +183,17 @@ class Readers:
         if self.encoded and isinstance(kind, SimpleType):
             return value
         return {TYPE: name, **value} if type(value) is dict else {TYPE: name, TEXT: value}
+
+    def text(self, element: Element) -> Callable[[str], object] | None:
+        """For an element that is nothing but its text when it has some, no attributes and no elements inside; raises Odd.
+
+        None for all others.
+        """
+        kind = element.type
+        if self.encoded or not isinstance(kind, SimpleType):
+            return None
+        lexical = self._lexical(kind)
+        return None if lexical.qname else lexical.read
 
     def _leaf(self, element: Element, kind: SimpleType) -> ReadElement:
         lexical = self._lexical(kind)

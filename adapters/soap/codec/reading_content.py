@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from adapters.soap.codec.answers import Answer
+from adapters.soap.codec.errors import Odd
 from adapters.soap.codec.shape import ANY, TEXT, Shape
 from adapters.soap.schema.model import ComplexType, local_name
 
@@ -22,7 +23,13 @@ def plain_reader(readers: Readers, kind: ComplexType, shape: Shape) -> ReadEleme
     fill = [member.key for member in shape.members.values() if member.always]
     ordered = shape.ordered and not readers.encoded
     slots = {
-        member.element.name: (index, member.key, member.repeating, readers.element(member.element))
+        member.element.name: (
+            index,
+            member.key,
+            member.repeating,
+            readers.text(member.element),
+            readers.element(member.element),
+        )
         for index, member in enumerate(shape.members.values())
     }
     by_local = {local_name(tag): slot for tag, slot in slots.items()}
@@ -47,22 +54,28 @@ def plain_reader(readers: Readers, kind: ComplexType, shape: Shape) -> ReadEleme
                     continue
                 if not encoded:
                     answer.deviate(child, "is declared, but in another namespace")
-            index, key, repeating, read_child = slot
-            if index < position:
-                if ordered:
-                    answer.deviate(child, "is out of the schema's order")
-            else:
+            index, key, repeating, to_value, read_child = slot
+            if index >= position:
                 position = index
-            if repeating:
-                entries = value.get(key)
-                if entries is None:
-                    value[key] = [read_child(child, answer)]
-                else:
-                    entries.append(read_child(child, answer))  # type: ignore[attr-defined]  # a list, made above
-            elif key in value:
-                answer.deviate(child, "occurs more than once")
+            elif ordered:
+                answer.deviate(child, "is out of the schema's order")
+            if to_value is not None and (text := child.text) and not child.keys() and not len(child):
+                try:
+                    inner = to_value(text)
+                except Odd as odd:
+                    answer.deviate(child, odd.detail)
+                    inner = text
             else:
-                value[key] = read_child(child, answer)
+                inner = read_child(child, answer)
+            if not repeating:
+                if key in value:
+                    answer.deviate(child, "occurs more than once")
+                else:
+                    value[key] = inner
+            elif key in value:
+                value[key].append(inner)  # type: ignore[attr-defined]  # a list, made below
+            else:
+                value[key] = [inner]
             text = child.tail
             if text and not text.isspace():
                 answer.deviate(node, "has text between its elements")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from adapters.soap.codec.compiling import MayCompile, always
 from adapters.soap.codec.lexical_form import Numbers
 from adapters.soap.codec.markup import Prefixes
 from adapters.soap.codec.message import body_elements
@@ -18,8 +19,9 @@ from adapters.soap.schema.service_model import Message, Wsdl
 class Shared:
     """Each is made once, when an operation first needs it."""
 
-    def __init__(self, wsdl: Wsdl) -> None:
+    def __init__(self, wsdl: Wsdl, may_compile: MayCompile = always) -> None:
         self.wsdl = wsdl
+        self._may_compile = may_compile
         self.prefixes = Prefixes(wsdl.schema.namespaces)
         self._writers: dict[tuple[Unknown, bool], Writers] = {}
         self._readers: dict[tuple[Numbers, bool], Readers] = {}
@@ -43,12 +45,13 @@ class Shared:
     def writers(self, unknown: Unknown, encoded: bool) -> Writers:
         made = self._writers.get((unknown, encoded))
         if made is None:
-            made = Writers(self.wsdl.schema, self.prefixes, unknown=unknown, encoded=encoded)
+            made = Writers(self.wsdl.schema, self.prefixes, self._may_compile, unknown=unknown, encoded=encoded)
             self._writers[unknown, encoded] = made
         return made
 
     def readers(self, numbers: Numbers, encoded: bool) -> Readers:
         made = self._readers.get((numbers, encoded))
         if made is None:
-            made = self._readers[numbers, encoded] = Readers(self.wsdl.schema, numbers=numbers, encoded=encoded)
+            made = Readers(self.wsdl.schema, self._may_compile, numbers=numbers, encoded=encoded)
+            self._readers[numbers, encoded] = made
         return made

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from adapters.soap.codec.compiling import MayCompile, NotCompiled
 from adapters.soap.codec.content import write_content
 from adapters.soap.codec.errors import Misfit
 from adapters.soap.codec.generic import write_anything
@@ -28,6 +29,7 @@ Emit = Callable[[str], object]
 WriteType = Callable[[object, Emit, str, str], None]
 """Takes the value, where text goes, and the tag's start (`<n0:Name`) and end (`</n0:Name>`)."""
 WriteElement = Callable[[object, Emit], None]
+WriteText = Callable[[object], str]
 Unknown = Literal["reject", "drop"]
 
 NIL: Final = ' xsi:nil="true"'
@@ -52,9 +54,16 @@ class Writers:
     """All writers of one schema. `encoded` is the use of rpc/encoded: xsi:type everywhere, arrays as soapenc:Array."""
 
     def __init__(
-        self, schema: Schema, prefixes: Prefixes, *, unknown: Unknown = "reject", encoded: bool = False
+        self,
+        schema: Schema,
+        prefixes: Prefixes,
+        may_compile: MayCompile,
+        *,
+        unknown: Unknown = "reject",
+        encoded: bool = False,
     ) -> None:
         self.schema = schema
+        self._may_compile = may_compile
         self.prefixes = prefixes
         self.unknown = unknown
         self.encoded = encoded
@@ -82,6 +91,8 @@ class Writers:
             return known
 
         def first(value: object, emit: Emit, start: str, end: str) -> None:
+            if not self._may_compile():
+                raise NotCompiled
             made.write = self._compile(kind)
             made.write(value, emit, start, end)
 
@@ -149,10 +160,21 @@ class Writers:
 
         return write
 
+    def leaf(self, element: Element) -> tuple[str, WriteText, str] | None:
+        """For an element that is text between two tags whatever its value, unless that is null; None for all others."""
+        kind = element.type
+        if self.encoded or element.fixed is not None or not isinstance(kind, SimpleType):
+            return None
+        lexical = self.lexical(kind)
+        if lexical.qname or _binary(kind) or polymorphic(self.schema, kind):
+            return None
+        tag = self.prefixes.qualified(element.name)
+        return f"<{tag}>", lexical.write if lexical.plain else _escaped(lexical.write), f"</{tag}>"
+
     def _leaf(self, element: Element, kind: SimpleType, start: str, end: str, nil: str | None) -> WriteElement:
         lexical = self.lexical(kind)
         to_text, plain, fixed, opening = lexical.write, lexical.plain, element.fixed, start + ">"
-        binary = kind.variety == "atomic" and family(kind.builtin) == "base64Binary"
+        binary = _binary(kind)
 
         def write(value: object, emit: Emit) -> None:
             if value is None:
@@ -280,6 +302,15 @@ def _qname(start: str, end: str, text: str) -> str:
     if not namespace:
         return f"{start}>{escape_text(local)}{end}"
     return f'{start} xmlns:q="{escape_attribute(namespace)}">q:{escape_text(local)}{end}'
+
+
+def _binary(kind: SimpleType) -> bool:
+    """Whether an attachment may stand for its octets."""
+    return kind.variety == "atomic" and family(kind.builtin) == "base64Binary"
+
+
+def _escaped(write: WriteText) -> WriteText:
+    return lambda value: escape_text(write(value))
 
 
 def _abstract(kind: AnyType) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from adapters.soap.codec.writing import Emit, WriteElement, Writers, WriteType
 
 _ABSENT: Final = object()
+_NO_LEAF: Final = ("", None, "")
 
 
 def simple_content_writer(writers: Writers, kind: ComplexType, text_type: SimpleType) -> WriteType:
@@ -77,6 +78,7 @@ def plain_writer(writers: Writers, kind: ComplexType, shape: Shape) -> WriteType
             0 if writers.encoded else member.min,
             member.max,
             member.repeating,
+            writers.leaf(member.element) or _NO_LEAF,
             writers.element(member.element),
         )
         for member in shape.members.values()
@@ -95,7 +97,7 @@ def plain_writer(writers: Writers, kind: ComplexType, shape: Shape) -> WriteType
             emit(">")
         key = ""
         try:
-            for key, low, high, repeating, write_element in fields:
+            for key, low, high, repeating, (opening, to_text, closing), write_element in fields:
                 inner = value.get(key, _ABSENT)
                 if inner is _ABSENT:
                     if low:
@@ -104,6 +106,8 @@ def plain_writer(writers: Writers, kind: ComplexType, shape: Shape) -> WriteType
                 used += 1
                 if repeating:
                     _write_each(inner, low, high, write_element, emit)
+                elif to_text is not None and inner is not None:
+                    emit(f"{opening}{to_text(inner)}{closing}")
                 else:
                     write_element(inner, emit)
         except Misfit as misfit:

@@ -30,17 +30,16 @@ from adapters.soap.request import Incoming, read_message
 from adapters.soap.schema.model import Element, local_name
 from adapters.soap.schema.service_model import Version
 from adapters.soap.trees import content_root
+from adapters.soap.work import worked
 from gateway.api.adapter import CallAdapter, Calls, Encoded, Reply
 from gateway.api.errors import BadReply, RequestRefused
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Headers, Response
-from gateway.api.off_loop import off_loop
 from gateway.api.problem import problem
 from gateway.http.exact_json import load_json
 
 _XML: Final = frozenset(("text/xml", "application/xml", "application/soap+xml"))
 _CODES: Final = {"soap.must-understand": "MustUnderstand", "soap.version-mismatch": "VersionMismatch"}
-OFFLOAD_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +79,10 @@ class SoapFront(CallAdapter):
             detail = "SOAP is sent by POST; use that, or GET with ?wsdl for the description."
             return problem(exchange, 405, "soap.method", detail, ((b"allow", b"GET, POST"),))
         body = await exchange.read_body()
-        read = partial(self._read, exchange, body)
-        asked = read() if len(body) < OFFLOAD_BYTES else await off_loop(read)
+        asked = await worked(len(body), partial(self._read, exchange, body))
         exchange.keep(asked.called)
         reply = await upstream.whole(exchange, asked.encoded)
-        write = partial(self._write, exchange, asked, reply)
-        return write() if len(reply.body) < OFFLOAD_BYTES else await off_loop(write)
+        return await worked(len(reply.body), partial(self._write, exchange, asked, reply))
 
     # --- in ------------------------------------------------------------------------------------------------
 
@@ -153,7 +150,6 @@ class SoapFront(CallAdapter):
         """The upstream's error as a fault: its code by `faults` read backwards, its detail where the WSDL declares it."""
         if reply.status < 400:
             raise BadReply(f"status {reply.status}, which a SOAP client cannot follow")
-        exchange.note("soap.fault")
         try:
             said = _json_of(reply).value
         except BadReply:
@@ -164,6 +160,7 @@ class SoapFront(CallAdapter):
             given = members.get("detail") or members.get("title") or members.get("message")
             reason = given if type(given) is str else reason
         detail = self._detail(called, members)
+        exchange.note("soap.fault")
         prefixes = self._shared.prefixes
         return _with_retry_after(
             fault_response(

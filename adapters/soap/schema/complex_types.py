@@ -108,7 +108,9 @@ def _complex_content(
     else:
         made.content = Particle(Group("sequence", (base.content, own)))
     made.mixed = made.mixed or (made.derivation == "extension" and base.mixed and base is not compiler.schema.anything)
-    if base.text is not None:
+    if base.text is not None and own is None and made.derivation == "extension":
+        made.text = base.text  # XSD 1.0 part 1 §3.4.2: nothing of its own, so the base's content; some tools write that
+    elif base.text is not None:
         compiler.findings.error(
             place(step, document.file), "a type with simple content is derived within xs:simpleContent"
         )

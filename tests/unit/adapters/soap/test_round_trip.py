@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from adapters.soap.codec.answers import Answer
-from adapters.soap.codec.errors import Misfit
+from adapters.soap.codec.envelope import OperationCodec
+from adapters.soap.codec.errors import Deviation, Misfit
 from adapters.soap.codec.parsing import parse
 from adapters.soap.description.json_schema import JsonSchemas
 from gateway.http.exact_json import load_json
 
 from .strategies import Values
-from .wsdls import FILES, body_of, echo, judge, wsdl
+from .wsdls import FILES, body_of, compiled, echo, judge, wsdl, wsdl_of
 
 CASES = [
     pytest.param(file, operation.name, direction, id=f"{file}-{operation.name}-{direction}")
@@ -70,3 +71,84 @@ def test_text_never_changes_what_surrounds_it(text: str) -> None:
         envelope = codec.encode({"number": text})
         assert [child.tag for child in body_of(envelope)] == ["{urn:example:orders:types}number"]
         assert codec.decode(parse(envelope.encode()), Answer()).value == {"number": text}
+
+
+def only(schema: str) -> OperationCodec:
+    """The codec that echoes the element A of a schema."""
+    service = compiled(wsdl_of(schema, "A"))
+    assert not service.findings.errors
+    return echo(service, service.require("A")[1])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "written", "refused"), [("true|false", "true", "1"), ("0|1", "1", "true"), ("true", "true", False)]
+)
+def test_a_boolean_is_written_as_its_pattern_allows(pattern: str, written: str, refused: object) -> None:
+    codec = only(
+        f'<x:element name="A"><x:simpleType><x:restriction base="x:boolean"><x:pattern value="{pattern}"/>'
+        "</x:restriction></x:simpleType></x:element>"
+    )
+    assert body_of(codec.encode(True)).text == written
+    with pytest.raises(Misfit):
+        codec.encode(refused)
+
+
+def test_an_extension_that_adds_attributes_alone_keeps_simple_content() -> None:
+    """XSD 1.0 part 1 §3.4.2: also where it is written with complexContent."""
+    codec = only(
+        '<x:complexType name="T"><x:simpleContent><x:extension base="x:int"><x:attribute name="id" type="x:int"/>'
+        '</x:extension></x:simpleContent></x:complexType><x:element name="A"><x:complexType><x:complexContent>'
+        '<x:extension base="t:T"><x:attribute name="main" type="x:boolean"/></x:extension></x:complexContent>'
+        "</x:complexType></x:element>"
+    )
+    value = {"@id": 1, "@main": True, "$": 5}
+    envelope = codec.encode(value)
+    assert body_of(envelope).text == "5"
+    assert codec.decode(parse(envelope.encode()), Answer()).value == value
+
+
+@pytest.mark.parametrize(
+    "day",
+    ["2024-02-29", "2000-02-29Z", "2031-12-31", "2031-04-30+14:00", "-0044-03-15", "12031-01-01"],
+)
+def test_days_that_are(day: str) -> None:
+    assert body_of(only('<x:element name="A" type="x:date"/>').encode(day)).text == day
+
+
+@pytest.mark.parametrize(
+    "day", ["2023-02-29", "1900-02-29", "2031-04-31", "0000-01-01", "2031-13-01", "2031-1-1", "20310101", "2031-W01-1"]
+)
+def test_days_that_are_not(day: str) -> None:
+    with pytest.raises(Misfit, match="a date is expected"):
+        only('<x:element name="A" type="x:date"/>').encode(day)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("007", "int", 7), (" 42\n", "int", 42), ("+3", "long", 3), ("-0", "int", 0),
+        ("4294967295", "unsignedInt", 4294967295), ("255", "unsignedByte", 255),
+    ],
+)  # fmt: skip
+def test_integers_are_read(text: str, kind: str, value: int) -> None:
+    codec = only(
+        f'<x:element name="A"><x:complexType><x:all><x:element name="n" type="x:{kind}"/></x:all></x:complexType></x:element>'
+    )
+    answer = codec.decode(parse(codec.encode({"n": 1}).replace(">1<", f">{text}<").encode()), Answer())
+    assert answer.value == {"n": value}
+
+
+@pytest.mark.parametrize(("text", "kind"), [("256", "unsignedByte"), ("-1", "unsignedInt"), ("٣", "int"), ("", "int"), ("1 2", "int"), ("0", "positiveInteger")])  # fmt: skip
+def test_integers_that_are_none(text: str, kind: str) -> None:
+    codec = only(
+        f'<x:element name="A"><x:complexType><x:all><x:element name="n" type="x:{kind}"/></x:all></x:complexType></x:element>'
+    )
+    with pytest.raises(Deviation, match="A/n: "):
+        codec.decode(parse(codec.encode({"n": 1}).replace(">1<", f">{text}<").encode()), Answer())
+
+
+def test_markup_in_a_leaf_is_escaped() -> None:
+    codec = only('<x:element name="A"><x:complexType><x:sequence><x:element name="s" type="x:string"/></x:sequence><x:attribute name="a"/></x:complexType></x:element>')  # fmt: skip
+    envelope = codec.encode({"s": '&amp;<s>]]>\r\n"', "@a": '&"<\t\n\r'})
+    assert body_of(envelope)[0].text == '&amp;<s>]]>\r\n"'
+    assert codec.decode(parse(envelope.encode()), Answer()).value == {"s": '&amp;<s>]]>\r\n"', "@a": '&"<\t\n\r'}
