@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable
 
-from gateway.api.errors import RequestRefused, UpstreamError
+from gateway.api.errors import RequestRefused, Unmappable, UpstreamError
 from gateway.api.exchange import Exchange
 from gateway.api.messages import Body, Correlation, Headers, Response, UpstreamRequest
 from gateway.edge.affinity import Affinity
@@ -88,8 +88,9 @@ class Forward:
             if not fault.sent:
                 exchange.sent = sent
             raise
-        except RequestRefused:
-            if not isinstance(body, Body):  # nothing left of what was whole and could not be written
+        except (RequestRefused, Unmappable):
+            # Nothing left of what was whole and could not be written; and a folder gets all of a call or nothing
+            if not isinstance(body, Body) or self._names_of is not None:
                 exchange.sent = sent
             raise
         finally:
