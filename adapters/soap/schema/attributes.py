@@ -34,7 +34,13 @@ def collect_attributes(
         elif child.tag == _X + "attributeGroup":
             name = compiler.qname(child, child.get("ref") or "", document)
             source = compiler.sources["attributeGroup"].get(name)
-            if source is None or depth > 20:
+            if source is None and split(name)[0] in (SOAP_ENC_11, SOAP_ENC_12):
+                continue  # as in _attribute()
+            if source is None and name == clark(XML_NS, "specialAttrs"):  # https://www.w3.org/2001/xml.xsd
+                string = cast(SimpleType, compiler.schema.types[_X + "string"])
+                for attribute in (Attribute(clark(XML_NS, local), string) for local in ("base", "lang", "space", "id")):
+                    made.attributes[attribute.name] = attribute
+            elif source is None or depth > 20:
                 compiler.unknown(
                     "attributeGroup", name, place(child, document.file), compiler.sources["attributeGroup"]
                 )

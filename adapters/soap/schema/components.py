@@ -6,7 +6,6 @@ and depth of nesting costs no stack.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -26,6 +25,7 @@ from adapters.soap.schema.model import (
     clark,
     local_name,
     split,
+    suggestion,
 )
 from adapters.soap.schema.schema import Schema
 from adapters.soap.schema.simple_types import simple_definition
@@ -120,8 +120,7 @@ class Compiler:
 
     def unknown(self, what: str, name: str, here: Place, candidates: Iterable[str]) -> None:
         namespace, local = split(name)
-        close = difflib.get_close_matches(local, {local_name(other) for other in candidates}, 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = suggestion(name, candidates)
         inside = f" in namespace {namespace}" if namespace else ""
         if namespace and namespace not in self.schema.namespaces and not hint:
             hint = "; no schema of that namespace was loaded (an import without schemaLocation?)"

@@ -11,12 +11,14 @@ from urllib.parse import urljoin
 from lxml import etree
 
 from adapters.soap.codec.parsing import NotXml, parse
-from adapters.soap.schema.model import XSD, Place
+from adapters.soap.schema.model import SOAP_ENC_11, SOAP_ENC_12, XSD, Place
 
 WSDL: Final = "http://schemas.xmlsoap.org/wsdl/"
 XML_NS: Final = "http://www.w3.org/XML/1998/namespace"
 XMIME: Final = "http://www.w3.org/2005/05/xmlmime"
 WSDL_20: Final = "http://www.w3.org/ns/wsdl"
+BUILT_IN: Final = frozenset((XSD, WSDL, XML_NS, XMIME, SOAP_ENC_11, SOAP_ENC_12))
+"""Namespaces that tools import from their home on the network, of which all that a schema can use is known without."""
 MAX_DOCUMENTS: Final = 500  # a WSDL of a large ERP has about 200
 
 Read = Callable[[str], bytes]
@@ -161,6 +163,8 @@ class _Loader:
             where = node.get("schemaLocation")
             if not where:
                 continue  # the namespace is declared inline, or its absence shows where a name does not resolve
+            if node.get("namespace") in BUILT_IN and where.strip().startswith(("http://", "https://")):
+                continue
             location = self._resolve(file, where, here)
             if location is None:
                 continue

@@ -6,7 +6,8 @@ linked by identity and may be cyclic (recursive types), so they are filled in pl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -33,6 +34,19 @@ def clark(namespace: str, local: str) -> str:
 
 def local_name(name: str) -> str:
     return name.rpartition("}")[2]
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`; did you mean …?` for a Clark name that is not among the known ones, or where else its local name stands; or ""."""
+    by_local: dict[str, str] = {}
+    for other in known:
+        by_local.setdefault(local_name(other), split(other)[0])
+    close = difflib.get_close_matches(local_name(name), by_local, 1)
+    if not close:
+        return ""
+    if close[0] != local_name(name):
+        return f"; did you mean {close[0]}?"
+    return f"; it is in namespace {by_local[close[0]]}" if by_local[close[0]] else "; it is in no namespace"
 
 
 @dataclass(frozen=True, slots=True)

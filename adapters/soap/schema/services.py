@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,7 +9,7 @@ from lxml import etree
 
 from adapters.soap.schema.components import compile_schema
 from adapters.soap.schema.documents import WSDL, BadWsdl, Documents, Finding, Read, load, place
-from adapters.soap.schema.model import AnyType, Element, Place, clark, local_name
+from adapters.soap.schema.model import AnyType, Element, Place, clark, local_name, suggestion
 from adapters.soap.schema.schema import Schema
 from adapters.soap.schema.service_model import Message, Operation, Part, Port, Wsdl
 
@@ -70,12 +69,12 @@ class _Reader:
         text = (node.get(attribute) or "").strip()
         prefix, colon, local = text.partition(":")
         namespace = node.nsmap.get(prefix if colon else None) or ""
-        found = self._index[kind].get(clark(namespace, local if colon else prefix))
+        name = clark(namespace, local if colon else prefix)
+        found = self._index[kind].get(name)
         if found is None and not colon:  # common slip: an unprefixed name meant for the target namespace
             found = next((entry for name, entry in self._index[kind].items() if local_name(name) == text), None)
         if found is None:
-            close = difflib.get_close_matches(local or prefix, [local_name(name) for name in self._index[kind]], 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            hint = suggestion(name, self._index[kind])
             self._findings.error(place(node, file), f"{kind} {text or '(no name)'} is not declared{hint}")
         return found
 
@@ -228,8 +227,7 @@ class _Reader:
                 table = self._schema.elements if attribute == "element" else self._schema.types
                 component = table.get(qualified)
                 if component is None:
-                    close = difflib.get_close_matches(local_name(qualified), [local_name(known) for known in table], 1)
-                    hint = f"; did you mean {close[0]}?" if close else ""
+                    hint = suggestion(qualified, table)
                     self._findings.error(here, f"{attribute} {text} of part {name} is not declared{hint}")
                 elif isinstance(component, Element):
                     element, kind = component, component.type

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from adapters.soap.catalogue import Catalogue
+from adapters.soap.codec.envelope import OperationCodec
 from adapters.soap.schema.documents import BadWsdl
+from adapters.soap.schema.model import SOAP_ENC_11, XSD
 
 from .wsdls import FOLDER, compiled, wsdl, wsdl_of
 
@@ -164,3 +166,31 @@ def test_a_changed_import_is_compiled_anew() -> None:
 def test_remote_documents_are_fetched_only_when_allowed() -> None:
     with pytest.raises(OSError, match="remote: true"):
         Catalogue().compiled("http://192.0.2.1/service.wsdl", lambda path: b"")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "home", "use"),
+    [
+        ("http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2001/xml.xsd", '<x:attributeGroup ref="xml:specialAttrs"/>'),
+        ("http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2001/xml.xsd", '<x:attribute ref="xml:lang"/>'),
+        (SOAP_ENC_11, SOAP_ENC_11, '<x:attributeGroup xmlns:e="http://schemas.xmlsoap.org/soap/encoding/" ref="e:commonAttributes"/>'),
+        ("http://schemas.xmlsoap.org/wsdl/", "http://schemas.xmlsoap.org/wsdl/", ""),
+        (XSD, "http://www.w3.org/2001/XMLSchema.xsd", ""),
+    ],
+)  # fmt: skip
+def test_what_everybody_imports_is_known_without_the_network(namespace: str, home: str, use: str) -> None:
+    schema = f'<x:import namespace="{namespace}" schemaLocation="{home}"/><x:element name="A"><x:complexType><x:sequence/>{use}</x:complexType></x:element>'
+    assert messages(schema) == []
+
+
+def test_the_attributes_of_xml_itself_are_written_with_its_prefix() -> None:
+    service = compiled(wsdl_of('<x:element name="A"><x:complexType><x:sequence/><x:attributeGroup ref="xml:specialAttrs"/></x:complexType></x:element>', "A"))  # fmt: skip
+    codec = OperationCodec(service, service.require("A")[1])
+    assert 'xml:lang="de" xml:space="preserve"' in codec.encode({"@space": "preserve", "@lang": "de"})
+
+
+def test_a_name_of_another_namespace_is_said_to_be_there() -> None:
+    other = f'<x:schema xmlns:x="{XSD}" targetNamespace="urn:other"><x:complexType name="T"/></x:schema>'
+    service = compiled(wsdl_of('<x:element name="A" type="t:T"/>', "A", more=other))
+    (finding,) = service.findings
+    assert finding.message == "type T in namespace urn:t is not declared; it is in namespace urn:other"
