@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-from idempotency_world import Gateway, Redis, answering, configured, free_port
+from idempotency_gateways import Gateway, Redis, configured, free_port
+from idempotency_world import answering
 from processes import cpu_and_rss, process_tree
 
 LUA = """

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from idempotency_world import LEASE_S, ROUTES, Redis, Upstream, Watched, answering, configured
+from idempotency_gateways import LEASE_S, ROUTES, Redis, configured
+from idempotency_world import Upstream, Watched, answering
 
 CALLERS = 8
 

@@ -7,7 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from idempotency_world import Redis, Upstream, answering, configured, post
+from idempotency_gateways import Redis, configured
+from idempotency_world import Upstream, answering, post
 
 CALLERS = 200
 KEYS = 10

@@ -9,7 +9,7 @@ from typing import Protocol
 from gateway.api.adapter import AdapterScope, AdapterSpec, BuiltAdapter, CallAdapter
 from gateway.api.exchange import Proceed
 from gateway.api.policy import Authenticator, PolicySpec, Slot
-from gateway.api.settings.upstream import UpstreamAuth
+from gateway.api.settings.upstream_auth import UpstreamAuth
 from gateway.compile.chain import Chain, Step, authorization, fold
 from gateway.compile.plan import PolicyPlan, RoutePlan
 from gateway.edge.adapt import Adapt, presented

@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 protocol with the bounds it lacks: size and time of heads, one form of target. Knows no routes.
 
-One sweep over all connections (UvicornServer.tick) holds the deadlines, so no request arms a timer of its own.
+One sweep over all connections (UvicornServer.tick) holds the deadlines, so no request arms a timer of its own. Longer than
+300 lines: the callbacks of one parser, which share where in a message it stands and run for every head and body.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from gateway.upstream.connection import Connection, StaleConnection
 from gateway.upstream.dial import Tls
 from gateway.upstream.handshake import open_websocket
 from gateway.upstream.http2_fields import check_request
-from gateway.upstream.pool import Pool, PoolSettings
+from gateway.upstream.pool import Pool
+from gateway.upstream.pool_settings import PoolSettings
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.targets import Targets
 from gateway.upstream.tls import client_context

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 
 from gateway.api.errors import Cause, RequestRefused, UpstreamError
 from gateway.api.messages import Body, Headers, Response, UpstreamRequest
-from gateway.api.settings.upstream import ClientCredentials, TokenExchange, UpstreamAuth
+from gateway.api.settings.upstream_auth import ClientCredentials, TokenExchange, UpstreamAuth
 from gateway.upstream.tokens import AccessToken, NoTokenError, Tokens
 
 _BEARER = b"bearer "

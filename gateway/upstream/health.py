@@ -18,7 +18,7 @@ from gateway.api.settings.upstream import Health
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import dial
 from gateway.upstream.http2_sessions import Sessions
-from gateway.upstream.pool import PoolSettings
+from gateway.upstream.pool_settings import PoolSettings
 from gateway.upstream.resolve import Resolver
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.wire import write_head

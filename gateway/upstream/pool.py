@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import TypeVar
 
 from gateway.api.errors import Cause, UpstreamError
-from gateway.api.settings.upstream import Framing
 from gateway.upstream.connection import Connection
-from gateway.upstream.dial import Tls, dial
+from gateway.upstream.dial import dial
 from gateway.upstream.http2_sessions import NoRoom, Sessions
 from gateway.upstream.idle_limit import IdleLimit
+from gateway.upstream.pool_settings import PoolSettings
 from gateway.upstream.resolve import Address, Resolver
 from gateway.upstream.rotation import Standing
 from gateway.upstream.sweep import Sweep
@@ -23,24 +22,6 @@ from gateway.upstream.waiter import Call, Waiter
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 PASSED_OVER_S = 1.0  # how long a target that could not be connected to is left out while another is there
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """A pool's parameters: `connections` is this worker's share; `host` the Host to send, None for the caller's."""
-
-    connections: int
-    weight: int
-    host: bytes | None
-    tls: Tls | None
-    idle_s: float
-    connect_s: float
-    first_byte_s: float
-    idle_body_s: float
-    dns_refresh_s: float
-    http2: bool = False
-    framing: Framing | None = None
-    """How messages are told apart where the target does not speak HTTP."""
 
 
 class Pool:
@@ -166,9 +147,8 @@ class Pool:
             if self._open < self._most:
                 self._dial(waiter)
             elif self._idle:
-                next(
-                    iter(self._idle)
-                ).abort()  # beyond the limit for idle ones; its place is dialled for the first waiter
+                # beyond the limit for idle ones; its place is dialled for the first waiter
+                next(iter(self._idle)).abort()
             else:
                 self._waits += 1
         self.sweep.add(waiter)
@@ -191,9 +171,7 @@ class Pool:
         try:
             return await dial(self.upstream, self._resolver, settings.tls, settings.connect_s, self._dialed, make)
         except UpstreamError as error:
-            self.available_at = self.sweep.loop.time() + PASSED_OVER_S
-            self.trouble = f"{error.cause.value} at {error.stage}: {error.detail}"
-            self.failed(error)
+            self._unreachable(error)
             raise
 
     def release(self, connection: Connection) -> None:
@@ -225,6 +203,12 @@ class Pool:
     def failed(self, error: UpstreamError) -> None:
         self.errors += 1
         self._blame(self, error)
+
+    def _unreachable(self, error: UpstreamError) -> None:
+        """Nothing was sent: calls go elsewhere for a moment."""
+        self.available_at = self.sweep.loop.time() + PASSED_OVER_S
+        self.trouble = f"{error.cause.value} at {error.stage}: {error.detail}"
+        self.failed(error)
 
     def announced(self, seconds: float) -> None:
         self.idle_limit.announce(seconds)
@@ -278,10 +262,8 @@ class Pool:
             return
         except UpstreamError as error:
             self._open -= 1
-            self.available_at = self.sweep.loop.time() + PASSED_OVER_S
-            self.trouble = f"{error.cause.value} at {error.stage}: {error.detail}"
+            self._unreachable(error)
             self.idle_limit.forget()  # what closed before may have been its end, and not a timer
-            self.failed(error)
             if not waiter.connection.done():
                 waiter.connection.set_exception(error)
             self._dial_for_next()

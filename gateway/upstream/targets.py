@@ -15,7 +15,8 @@ from gateway.api.messages import Response, UpstreamRequest
 from gateway.api.settings.upstream import HashBalance, UpstreamConfig
 from gateway.upstream.balance import Balancer, LeastRequest, Rendezvous, RoundRobin
 from gateway.upstream.health import Checks
-from gateway.upstream.pool import Pool, PoolSettings
+from gateway.upstream.pool import Pool
+from gateway.upstream.pool_settings import PoolSettings
 from gateway.upstream.resolve import Resolver
 from gateway.upstream.rotation import Rotation
 from gateway.upstream.sweep import Sweep

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gateway.api.config import Block, Duration, FilePath, SecretField, Share, off_or, shorthand
+from gateway.api.config import Block, Duration, FilePath, Share, off_or, shorthand
 from gateway.api.placeholder import REQUEST_ROOTS, Template, compile_template
+from gateway.api.settings.upstream_auth import UpstreamAuth
 
 Kind = Literal["http", "tcp", "file"]
 _KINDS: Mapping[str, Kind] = {"http": "http", "https": "http", "tcp": "tcp", "tls": "tcp", "file": "file"}
@@ -136,49 +137,6 @@ class Outlier(Block):
     """How long it stays out; longer each time in a row."""
     max_ejected: Share = 0.5
     """Most of the targets that may be out at a time, rounded down: a single target is never ejected."""
-
-
-class ClientCredentials(Block):
-    """A token of our own for the upstream (RFC 6749 §4.4)."""
-
-    token_url: str
-    """The token endpoint."""
-    client_id: str
-    """Our client id there."""
-    client_secret: SecretField
-    """Our client secret there."""
-    scopes: tuple[str, ...] = ()
-    """Scopes to ask for."""
-
-
-class TokenExchange(Block):
-    """The caller's token is exchanged for one of the upstream's (RFC 8693)."""
-
-    token_url: str
-    """The token endpoint."""
-    client_id: str
-    """Our client id there."""
-    client_secret: SecretField
-    """Our client secret there."""
-    audience: str
-    """Audience of the token to ask for."""
-
-
-class UpstreamAuth(Block):
-    """How the gateway makes itself known to the upstream: one of the three."""
-
-    oauth2: ClientCredentials | None = None
-    """A token by client credentials."""
-    headers: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")], SecretField] | None = None
-    """Fixed header fields, by reference."""
-    exchange: TokenExchange | None = None
-    """The caller's token, exchanged."""
-
-    @model_validator(mode="after")
-    def _one(self) -> UpstreamAuth:
-        if sum(each is not None for each in (self.oauth2, self.headers, self.exchange)) != 1:
-            raise ValueError("name exactly one of oauth2, headers, exchange")
-        return self
 
 
 class Framing(Block):

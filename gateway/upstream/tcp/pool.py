@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 from gateway.upstream.connection import Connection
-from gateway.upstream.pool import Pool, PoolSettings
+from gateway.upstream.pool import Pool
+from gateway.upstream.pool_settings import PoolSettings
 from gateway.upstream.resolve import Address
 from gateway.upstream.tcp.connection import MessageConnection
 from gateway.upstream.tcp.framing import Frames

@@ -13,7 +13,7 @@ import pytest
 from gateway.api.config import Secret
 from gateway.api.errors import Cause, RequestRefused, UpstreamError
 from gateway.api.messages import Headers, Response, UpstreamRequest
-from gateway.api.settings.upstream import UpstreamAuth
+from gateway.api.settings.upstream_auth import UpstreamAuth
 from gateway.testing.clock import FakeClock
 from gateway.testing.exchange import BytesBody
 from gateway.testing.tokens import Document
