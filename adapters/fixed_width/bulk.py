@@ -31,6 +31,8 @@ MAX_LINE: Final = 2**20  # octets of a line; the longest COBOL records have 32,7
 class BulkAdapter(CallAdapter):
     """One line, one record, in both directions."""
 
+    judges = True
+
     def __init__(self, request: RecordCodec, response: RecordCodec) -> None:
         self._request = request
         self._response = response
@@ -121,7 +123,7 @@ class Records(Body):
 class Lines(Body):
     """The upstream's records as lines."""
 
-    __slots__ = ("_first", "_incoming", "_source", "_unread", "_upstream", "length")
+    __slots__ = ("_first", "_incoming", "_judged", "_source", "_unread", "_upstream", "length")
 
     def __init__(self, codec: RecordCodec, source: Body | bytes, upstream: str) -> None:
         self.length = None
@@ -129,6 +131,7 @@ class Lines(Body):
         self._source: Body | None = source if isinstance(source, Body) else None
         self._unread = b"" if isinstance(source, Body) else source
         self._upstream = upstream
+        self._judged = self._source  # until it is known whether it is what it should be
         self._first: bytes | None = None
 
     @property
@@ -144,6 +147,7 @@ class Lines(Body):
                 self._first += await self._lines()
             return self._first
         except RecordError as exc:
+            self._set_aside()
             raise BadReply(exc.reason, where=f"record {exc.record}, {exc.place}") from exc
 
     async def read(self) -> bytes:
@@ -153,6 +157,7 @@ class Lines(Body):
         try:
             return await self._lines()
         except RecordError as exc:  # the head is out: only breaking off tells
+            self._set_aside()
             log.warning("upstream %s: answer does not fit: %s", self._upstream, exc)
             raise UpstreamError(
                 Cause.PROTOCOL, "body", sent=True, upstream=self._upstream, detail=f"no record: {exc.reason}"
@@ -171,12 +176,21 @@ class Lines(Body):
                 if not self._unread:
                     self._source = None
             else:
-                return _written_as_lines(self._incoming.end())
+                lines = _written_as_lines(self._incoming.end())
+                self.close()
+                return lines
 
     def close(self) -> None:
-        source, self._source = self._source, None
+        source, self._judged = self._judged, None
         if source is not None:
+            self._source = None
             source.close()
+
+    def _set_aside(self) -> None:
+        source, self._judged = self._judged, None
+        if source is not None:
+            self._source = None
+            source.set_aside()
 
 
 def _written(lines: bytes) -> list[bytes]:

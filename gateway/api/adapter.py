@@ -39,7 +39,10 @@ MAX_REPLY = 16 * 2**20  # octets of an answer that an adapter holds whole
 
 
 async def read_reply(response: Response) -> Reply:
-    """The whole of an answer that is arriving. Raises BadReply when it is longer than an adapter holds."""
+    """The whole of an answer that is arriving; its body is closed or set aside by whoever judges it, unless this raises.
+
+    Raises BadReply when it is longer than an adapter holds.
+    """
     body = response.body
     if isinstance(body, bytes):
         return Reply(response.status, response.headers, body)
@@ -51,8 +54,12 @@ async def read_reply(response: Response) -> Reply:
             if size > MAX_REPLY:
                 raise BadReply("the answer is longer than an adapter holds")
             pieces.append(piece)
-    finally:
+    except BadReply:
+        body.set_aside()
+        raise
+    except BaseException:
         body.close()
+        raise
     return Reply(response.status, response.headers, b"".join(pieces))
 
 
@@ -87,6 +94,8 @@ class CallAdapter(ABC):
 
     presents: bool = False
     """Whether refusals go through present()."""
+    judges: bool = False
+    """Whether close() or set_aside() is called on what `streamed` gave even after its last octet, to say what it was."""
 
     @abstractmethod
     async def call(self, exchange: Exchange, upstream: Calls) -> Response:

@@ -69,6 +69,10 @@ class Body(ABC):
     def close(self) -> None:
         """Give up on the rest. Idempotent; what feeds the body is aborted unless it has ended."""
 
+    def set_aside(self) -> None:
+        """Like close(), of an answer that is not what it should be: where it was taken from somewhere it is set aside."""
+        self.close()
+
 
 @dataclass(slots=True)
 class Request:
@@ -125,6 +129,8 @@ class FileNames:
 
     written: str
     answers: str | None
+    judged: bool = False
+    """Whoever reads the answer to its end says afterwards whether it was good, by close() or set_aside()."""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from functools import partial
 from gateway.api.adapter import CallAdapter, Codec, Encoded, Reply, read_reply
 from gateway.api.errors import ClientGone
 from gateway.api.exchange import Exchange, Proceed
-from gateway.api.messages import Headers, Response
+from gateway.api.messages import Body, Headers, Response
 from gateway.api.off_loop import off_loop
 from gateway.api.problem import PROBLEM_JSON
 from gateway.edge import faults
@@ -30,13 +30,25 @@ class Adapt:
             encoded = adapter.encode(exchange, body)
         else:
             encoded = await off_loop(partial(adapter.encode, exchange, body))
-        reply = await self.whole(exchange, encoded)
-        if len(reply.body) < adapter.offload_bytes:
-            return adapter.decode(exchange, reply)
-        return await off_loop(partial(adapter.decode, exchange, reply))
+        response = await self.streamed(exchange, encoded)
+        reply = await read_reply(response)
+        try:
+            if len(reply.body) < adapter.offload_bytes:
+                return adapter.decode(exchange, reply)
+            return await off_loop(partial(adapter.decode, exchange, reply))
+        except Exception:
+            if isinstance(response.body, Body):
+                response.body.set_aside()
+            raise
+        finally:
+            _close(response)
 
     async def whole(self, exchange: Exchange, encoded: Encoded) -> Reply:
-        return await read_reply(await self.streamed(exchange, encoded))
+        response = await self.streamed(exchange, encoded)
+        try:
+            return await read_reply(response)
+        finally:
+            _close(response)
 
     async def streamed(self, exchange: Exchange, encoded: Encoded) -> Response:
         own = {name for name, _ in encoded.headers}  # a caller's own SOAPAction must not stand beside the adapter's
@@ -48,6 +60,16 @@ class Adapt:
         headers.extend(encoded.headers)
         target = encoded.target if encoded.target is not None else self._forward.target(exchange)
         return await self._forward.call(exchange, encoded.method, target, headers, encoded.body, encoded.correlation)
+
+
+def judges(adapter: Codec | CallAdapter) -> bool:
+    """Whether each answer's body is closed or set aside once it is known what it was."""
+    return adapter.judges if isinstance(adapter, CallAdapter) else True
+
+
+def _close(response: Response) -> None:
+    if isinstance(response.body, Body):
+        response.body.close()
 
 
 def presented(adapter: CallAdapter, proceed: Proceed) -> Proceed:

@@ -24,8 +24,8 @@ LONGEST = 200  # characters: file systems have 255 octets, and ours are longer w
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]*")
 
 
-def of_drop(drop: Drop | None) -> NamesOf | None:
-    """None where an upstream is no folder."""
+def of_drop(drop: Drop | None, *, judged: bool = False) -> NamesOf | None:
+    """None where an upstream is no folder. `judged`: FileNames.judged."""
     if drop is None:
         return None
     name, answers = drop_templates(drop)
@@ -39,7 +39,7 @@ def of_drop(drop: Drop | None) -> NamesOf | None:
         if answers is None:
             return FileNames(written, None)
         known |= {"name": written, "stem": written.rpartition(".")[0] or written}
-        return FileNames(written, _filled(answers, exchange, known))
+        return FileNames(written, _filled(answers, exchange, known), judged)
 
     return names_of
 

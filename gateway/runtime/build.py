@@ -12,7 +12,7 @@ from gateway.api.policy import Authenticator, PolicySpec, Slot
 from gateway.api.settings.upstream_auth import UpstreamAuth
 from gateway.compile.chain import Chain, Step, authorization, fold
 from gateway.compile.plan import PolicyPlan, RoutePlan
-from gateway.edge.adapt import Adapt, presented
+from gateway.edge.adapt import Adapt, judges, presented
 from gateway.edge.affinity import of_balance
 from gateway.edge.file_names import of_drop
 from gateway.edge.forward import Forward
@@ -138,7 +138,7 @@ class RouteBuilder:
             of_rewrite(config.rewrite, parse_path(config.match.path)),
             replayable=self._safe(plan) is not False,
             affinity=None if called is None else of_balance(called.balance),
-            names_of=None if called is None else of_drop(called.drop),
+            names_of=None if called is None else of_drop(called.drop, judged=adapter is not None and judges(adapter)),
             send_deadline=called is not None and called.send_deadline,
         )
         return forward if adapter is None else Adapt(adapter, forward)

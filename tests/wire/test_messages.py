@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.testing.upstream import Peer, Script
-from tests.wire.plays import Server, Stage, holds, perform
+from tests.wire.plays import Broken, Server, Stage, holds, perform
 
 COPYBOOK = """\
        01  MESSAGE-RECORD.
@@ -261,7 +261,7 @@ def test_files_out_and_in(server: Server, tmp_path: Path) -> None:
         (folder / "tmp").rename(folder / "ORD-1.rsp")
         answer = await call
         assert (answer.status, json.loads(answer.body)["ticket"]) == (200, 3)
-        assert sorted(path.name for path in folder.iterdir()) == ["ORD-1"]
+        await holds(lambda: sorted(path.name for path in folder.iterdir()) == ["ORD-1"])
 
         again = await stage.ask(asked("POST", "1", line(1)))
         assert (again.status, again.problem["code"]) == (409, "drop.exists")
@@ -269,6 +269,16 @@ def test_files_out_and_in(server: Server, tmp_path: Path) -> None:
         assert (sly.status, sly.problem["code"]) == (422, "drop.name")
         wrong = await stage.ask(asked("POST", "2", line(1) + line(10**9)))
         assert wrong.status == 422
+        # begins well or not, and ends in the middle of a record: 502, or cut off, and kept in any case
+        for number, octets in (("5", b"\xff" * 7), ("6", record(0, 6, "r") * 9000 + b"\xf1")):
+            (folder / f"ORD-{number}.rsp").write_bytes(octets)
+            try:
+                assert (await stage.ask(asked("GET", number))).status == 502
+            except Broken:
+                assert number == "6"
+            (kept,) = folder.glob(f".ORD-{number}.rsp.*.rejected")
+            assert kept.read_bytes() == octets
+            kept.unlink()
         (folder / "ORD-7.rsp").write_bytes(record(0, 7, "r"))
         picked = await stage.ask(asked("GET", "7"))
         assert (picked.status, json.loads(picked.body)["ticket"]) == (200, 7)

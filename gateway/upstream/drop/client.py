@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -18,13 +19,16 @@ from gateway.api.errors import Cause, RequestRefused, Stage, UpstreamError
 from gateway.api.messages import Abort, Body, Headers, OnSlow, Response, UpstreamRequest
 from gateway.api.pause import pause
 from gateway.api.settings.upstream import UpstreamConfig
-from gateway.upstream.drop.folder import Part, Taken, take
+from gateway.upstream.drop.folder import Part, Taken, remove_old_parts, take
 from gateway.upstream.sweep import Sweep
 
 T = TypeVar("T")
 
+log = logging.getLogger("sluicegate.upstream")
+
 PIECE: Final = 64 * 1024
 THREADS: Final = 4  # that work on one folder
+SWEEP_S: Final = 3600.0  # between two looks for what killed processes have left
 OCTETS: Final = (b"content-type", b"application/octet-stream")
 JSON: Final = (b"content-type", b"application/json")
 
@@ -50,6 +54,7 @@ class DropUpstream:
         # Its own: a network's file system that hangs must not take the threads that other work leaves the loop for
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"drop {name}")
         self._requests = self._errors = 0
+        self._sweep_at = 0.0
         self.apply(self.prepare(config, workers=workers))
 
     def prepare(self, config: UpstreamConfig, *, workers: int | None = None) -> UpstreamConfig:
@@ -92,7 +97,7 @@ class DropUpstream:
                     400, "drop.nothing-to-write", "The request holds nothing to be written; send a body."
                 )
             taken = await self._take(names.answers, deadline, sent=False)
-            return Response(404, Headers()) if taken is None else self._answer(taken)
+            return Response(404, Headers()) if taken is None else self._answer(taken, judged=names.judged)
         await self._write(names.written, body, deadline)
         if names.answers is None:
             return Response(202, Headers((JSON,)), orjson.dumps({"file": names.written}))
@@ -100,7 +105,7 @@ class DropUpstream:
         while True:
             taken = await self._take(names.answers, deadline, sent=True)
             if taken is not None:
-                return self._answer(taken)
+                return self._answer(taken, judged=names.judged)
             left = deadline - self._time()
             if left <= 0:
                 raise self._error(Cause.TIMEOUT, "head", "no answer's file in time", sent=True)
@@ -113,10 +118,14 @@ class DropUpstream:
             "What answers here is a folder, and takes no WebSockets; send requests without Upgrade.",
         )
 
-    def _answer(self, taken: Taken) -> Response:
-        return Response(200, Headers((OCTETS,)), TakenBody(taken, self._threads))
+    def _answer(self, taken: Taken, *, judged: bool) -> Response:
+        return Response(200, Headers((OCTETS,)), TakenBody(taken, self._threads, self.name, judged=judged))
 
     async def _write(self, name: str, body: bytes | Body, deadline: float) -> None:
+        now = self._time()
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_S
+            self._threads.submit(remove_old_parts, self._folder)
         part = Part(self._folder, name)
         try:
             await self._file_work(part.open, deadline, "write", sent=False)
@@ -180,27 +189,43 @@ def _put_back(taking: asyncio.Future[Taken | None]) -> None:
 
 
 class TakenBody(Body):
-    """An answer's file while it is delivered: gone with its last octet, put back when that was never asked for."""
+    """An answer's file while it is delivered: gone with its last octet, put back when that was never asked for.
 
-    __slots__ = ("_taken", "_threads", "length")
+    One that is `judged` stays until close() or set_aside() after its last octet.
+    """
 
-    def __init__(self, taken: Taken, threads: Executor) -> None:
+    __slots__ = ("_delivered", "_judged", "_taken", "_threads", "_upstream", "length")
+
+    def __init__(self, taken: Taken, threads: Executor, upstream: str, *, judged: bool = False) -> None:
         self.length = taken.size
         self._taken: Taken | None = taken
         self._threads = threads
+        self._upstream = upstream
+        self._judged = judged
+        self._delivered = False
 
     async def read(self) -> bytes:
         taken = self._taken
-        if taken is None:
+        if taken is None or self._delivered:
             return b""
         run = asyncio.get_running_loop().run_in_executor
         piece = await run(self._threads, taken.read, PIECE)
         if not piece:
-            self._taken = None
-            await run(self._threads, taken.done)
+            self._delivered = True
+            if not self._judged:
+                self._taken = None
+                await run(self._threads, taken.done)
         return piece
 
     def close(self) -> None:
         taken, self._taken = self._taken, None
         if taken is not None:
-            taken.put_back()
+            if self._delivered:
+                self._threads.submit(taken.done)
+            else:
+                taken.put_back()
+
+    def set_aside(self) -> None:
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            log.warning("upstream %s: a file that is no answer is kept as %s", self._upstream, taken.reject())

@@ -1,13 +1,16 @@
 """Files in one folder: written whole or not at all, taken by one caller each. Blocking; knows no event loop and no request.
 
 Names that begin with a dot are ours while something is under way: `.NAME.….part` is being written, `.NAME.….taken` being
-delivered. What a crash leaves of them is never picked up by a pattern, and nothing is lost: it can be renamed by hand.
+delivered, `.NAME.….rejected` was no answer that can be read. None is ever picked up by a pattern. What a crash leaves of the
+written, which nobody was told of, is removed later; of the others nothing is lost: they can be renamed by hand.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
+import time
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,6 +18,8 @@ from threading import Lock
 from typing import BinaryIO
 from uuid import uuid4
 
+OLD_S = 86_400.0  # nobody writes at a file any more to which nothing was added for so long, whatever the clocks say
+_PART = re.compile(r"\..+\.[0-9a-f]{32}\.part", re.DOTALL)
 _NO_LINKS = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK))
 
 
@@ -82,6 +87,14 @@ class Taken:
         self._file.close()
         self._path.unlink(missing_ok=True)
 
+    def reject(self) -> Path:
+        """It is no answer: set aside, under the name that is returned."""
+        self._file.close()
+        aside = self._path.with_suffix(".rejected")
+        with suppress(OSError):
+            self._path.rename(aside)
+        return aside
+
     def put_back(self) -> None:
         """It was not: the next caller gets it."""
         self._file.close()
@@ -108,6 +121,16 @@ def take(folder: Path, pattern: str) -> Taken | None:
             continue
         return Taken(taken, inside / name)
     return None
+
+
+def remove_old_parts(folder: Path) -> None:
+    """What processes left behind that were killed while they wrote."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _PART.fullmatch(entry.name):
+                with suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_mtime < time.time() - OLD_S:
+                        Path(entry.path).unlink()
 
 
 def _sync(folder: Path) -> None:

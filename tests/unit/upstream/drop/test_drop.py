@@ -211,6 +211,43 @@ def test_an_answer_that_was_not_delivered_is_put_back(play: Play, tmp_path: Path
     play(scene)
 
 
+def test_an_answer_that_is_judged_stays_until_then(play: Play, tmp_path: Path) -> None:
+    async def scene() -> None:
+        upstream = client(tmp_path)
+        for good in (True, False):
+            (tmp_path / "a.rsp").write_bytes(b"answer")
+            request = UpstreamRequest("GET", b"/", Headers(), None, file=FileNames("a", "*.rsp", judged=True))
+            response = await upstream.send(request, asyncio.get_running_loop().time() + 5)
+            assert await content(response) == b"answer"
+            assert [name.rpartition(".")[2] for name in names(tmp_path)] == ["taken"]
+            assert isinstance(response.body, Body)
+            if good:
+                response.body.close()
+                await left(tmp_path, [])
+            else:
+                response.body.set_aside()
+        (kept,) = tmp_path.iterdir()
+        assert (kept.name[:7], kept.suffix, kept.read_bytes()) == (".a.rsp.", ".rejected", b"answer")
+        assert take(tmp_path, "*") is None
+        assert (await send(upstream, None, answers="*")).status == 404
+
+    play(scene)
+
+
+def test_what_a_killed_process_left_half_written_is_removed_when_it_is_old(play: Play, tmp_path: Path) -> None:
+    mine, fresh, other = (f".a.{'0f' * 16}.part", f".b.{'0f' * 16}.part", ".theirs.part")
+    for name in (mine, fresh, other, "a.part"):
+        (tmp_path / name).write_bytes(b"half")
+        if name != fresh:
+            os.utime(tmp_path / name, (1e9, 1e9))
+
+    async def scene() -> None:
+        assert (await send(client(tmp_path), b"x", "new.dat")).status == 202
+        await left(tmp_path, sorted([fresh, other, "a.part", "new.dat"]))
+
+    play(scene)
+
+
 def test_answers_lie_in_another_folder(play: Play, tmp_path: Path) -> None:
     async def scene() -> None:
         (tmp_path / "in").mkdir()
