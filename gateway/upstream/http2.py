@@ -14,7 +14,7 @@ from h2.exceptions import H2Error
 from gateway.api.errors import Cause
 from gateway.upstream.dial import Tls
 from gateway.upstream.http2_carried import Carried
-from gateway.upstream.http2_frames import FrameCutter, is_goaway, last_stream
+from gateway.upstream.http2_frames import Chatter, FrameCutter, is_goaway, last_stream
 from gateway.upstream.http2_settings import introduce, protocol
 from gateway.upstream.http2_stream import Http2Stream, StreamHome
 from gateway.upstream.resolve import Address
@@ -51,6 +51,7 @@ class Session(asyncio.Protocol):
         self._answered = False
         self._streams: dict[int, Carried] = {}
         self._input = FrameCutter()
+        self._chatter = Chatter()
         self._paused = False
         self.scheme = b"http"
         self._h2 = protocol()
@@ -171,6 +172,7 @@ class Session(asyncio.Protocol):
         touched: dict[Carried, None] = {}
         try:
             while not self.closed and (frame := self._input.take()) is not None:
+                self._chatter.hear(frame, self._heard)
                 self._frame(frame, touched)
         except (H2Error, Violation) as problem:
             detail = str(problem) if isinstance(problem, Violation) else f"HTTP/2 broken: {type(problem).__name__}"

@@ -9,7 +9,9 @@ from gateway.upstream.wire import Violation
 
 HEAD = 9  # octets
 MAX_FRAME = 2**14  # octets that we allow (RFC 9113 §4.2); more is no HTTP/2, or an answer of HTTP/1.1
-_GOAWAY = 7
+MAX_CHATTER = 1000  # frames in a row, within a second, that carry nothing of an answer; so many PINGs cost 66 ms
+_DATA, _GOAWAY = 0, 7
+_CARRYING = frozenset((1, 3, 8, 9))  # HEADERS, RST_STREAM, WINDOW_UPDATE, CONTINUATION
 
 
 class FrameCutter:
@@ -34,6 +36,25 @@ class FrameCutter:
         frame = bytes(data[: HEAD + length])
         del data[: HEAD + length]
         return frame
+
+
+class Chatter:
+    """Notices an upstream whose PING, SETTINGS, empty DATA and the like never end (RFC 9113 §10.5)."""
+
+    def __init__(self) -> None:
+        self._frames = 0
+        self._since = 0.0
+
+    def hear(self, frame: bytes, now: float) -> None:
+        """Raises Violation."""
+        if frame[3] in _CARRYING or (frame[3] == _DATA and (len(frame) > HEAD or frame[4] & 1)):
+            self._frames = 0
+            return
+        if now > self._since + 1.0:
+            self._frames, self._since = 0, now
+        self._frames += 1
+        if self._frames > MAX_CHATTER:
+            raise Violation("frames without end that carry nothing")
 
 
 def is_goaway(frame: bytes) -> bool:

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import trustme
 from h2.errors import ErrorCodes
-from h2.events import Event, RequestReceived
+from h2.events import Event, RequestReceived, StreamEnded
 
 from gateway.api.errors import Cause, RequestRefused, UpstreamError
 from gateway.api.messages import Body
 from gateway.testing.upstream import ScriptedUpstream, answering, ok
+from gateway.upstream.http2_frames import MAX_CHATTER, Chatter
+from gateway.upstream.wire import Violation
 from tests.unit.upstream.conftest import Caller, whole
 from tests.unit.upstream.http2_peer import Http2Peer, ended
 
@@ -423,3 +425,43 @@ def test_health_is_asked_for_in_http2_too(play: Play, caller_of: CallerOf) -> No
             await caller.until(lambda: not server.live)
 
     play(scene)
+
+
+CHATTER = {
+    "PING": b"\0\0\x08\x06\0\0\0\0\0twelve34",
+    "SETTINGS": b"\0\0\0\x04\0\0\0\0\0",
+    "empty DATA": b"\0\0\0\0\0\0\0\0\x01",
+    "a type that nobody knows": b"\0\0\0\xfa\0\0\0\0\x01",
+}
+
+
+@pytest.mark.parametrize("name", CHATTER)
+def test_frames_without_end_that_carry_nothing_are_not_listened_to(play: Play, caller_of: CallerOf, name: str) -> None:
+    async def scene() -> None:
+        async def chatter(peer: Http2Peer, event: Event) -> None:
+            if isinstance(event, StreamEnded):
+                peer.h2.send_headers(1, [(b":status", b"200")])
+                await peer.flush()
+                await peer.peer.send(CHATTER[name] * (MAX_CHATTER + 1))
+
+        async with ScriptedUpstream(Http2Peer(chatter)) as upstream:
+            caller = caller_of(upstream.url, protocol="http2")
+            with pytest.raises(UpstreamError) as caught:
+                await whole(await caller.call())
+            assert caught.value.cause is Cause.PROTOCOL
+            caller.upstream.close()
+
+    play(scene)
+
+
+def test_frames_that_carry_nothing_may_stand_between_others_and_come_in_time() -> None:
+    chatter = Chatter()
+    for now in range(3):
+        for _ in range(MAX_CHATTER):
+            chatter.hear(CHATTER["PING"], now * 2.0 + 1.5)
+    for _ in range(10):
+        chatter.hear(b"\0\0\x01\0\0\0\0\0\x01a", 5.5)
+        for _ in range(MAX_CHATTER):
+            chatter.hear(CHATTER["empty DATA"], 5.5)
+    with pytest.raises(Violation):
+        chatter.hear(CHATTER["SETTINGS"], 5.5)
