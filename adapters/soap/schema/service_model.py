@@ -12,6 +12,7 @@ from adapters.soap.schema.model import AnyType, Element, Place
 from adapters.soap.schema.schema import Schema
 
 Version = Literal["1.1", "1.2"]
+SHOWN = 5  # operations that are named when another was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class Wsdl:
                 return candidate, candidate.operations[operation]
         known = {name for candidate in candidates for name in candidate.operations}
         close = difflib.get_close_matches(operation, known, 1)
-        raise LookupError(f"no such operation{f'; did you mean {close[0]}?' if close else ''}")
+        there = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(known)[:SHOWN]) or 'none'}"
+        raise LookupError(f"no such operation; {there}")
 
     def operations(self) -> Iterator[tuple[Port, Operation]]:
         """Every operation once, at the first port that offers it."""

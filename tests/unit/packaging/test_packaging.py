@@ -69,6 +69,12 @@ def test_the_health_check_asks_for_what_the_ops_port_answers() -> None:
     assert f'Route("{path}"' in Path(application.__file__).read_text()
 
 
+def test_one_version_everywhere() -> None:
+    chart = (ROOT / "deploy/helm/sluicegate/Chart.yaml").read_text()
+    assert re.findall(r"^appVersion: (\S+)$", chart, re.MULTILINE) == [PROJECT["version"]]
+    assert re.findall(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] == PROJECT["version"]
+
+
 HADOLINT = shutil.which("hadolint") or shutil.which("hadolint", path=str(Path(sys.executable).parent))
 
 

@@ -370,6 +370,7 @@ def test_declared_detail_without_its_namespace_is_still_what_is_declared() -> No
         ({"operation": "SubmitOder"}, "operation", "did you mean SubmitOrder?"),
         ({"port": "Orders13"}, "port", "OrderService/Orders11"),
         ({"port": "Orders12"}, "operation", "no such operation"),
+        ({"operation": "Zzz"}, "operation", "no such operation; there are: GetOrder"),
         ({"request": {"order/Custmer": 1}}, "request.order/Custmer", "did you mean 'Customer'?"),
         ({"request": {"order/Customer": "{bdy./x}"}}, "request.order/Customer", "did you mean 'body'?"),
         ({"headers": {"Trcking/Id": "x"}}, "headers.Trcking/Id", "Tracking"),
