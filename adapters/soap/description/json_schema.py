@@ -37,6 +37,8 @@ class JsonSchemas:
         self._prefix = prefix
         self._numbers = numbers
         self._names: dict[AnyType, str] = {}
+        self._elements: dict[AnyType, str] = {}  # what an anonymous type is the type of
+        self._inside: set[AnyType] = set()  # anonymous types that are being written
         self._queue: deque[tuple[str, ComplexType, str]] = deque()
 
     def message(self, message: Message) -> Json:
@@ -63,6 +65,8 @@ class JsonSchemas:
         return made
 
     def element(self, element: Element) -> Json:
+        if not element.type.name:
+            self._elements.setdefault(element.type, element.name)
         made = self._type(element.type)
         if element.doc:
             made = {**made, "description": element.doc}
@@ -122,9 +126,15 @@ class JsonSchemas:
         return variants[0] if len(variants) == 1 else {"anyOf": variants}
 
     def _reference(self, kind: ComplexType, typed: str) -> Json:
-        """A named type by reference, an anonymous one in place. `typed`: with `@xsi:type`, which must say this."""
-        if not kind.name and not typed:
-            return self._complex(kind, "")
+        """A named type by reference, an anonymous one in place. `typed`: with `@xsi:type`, which must say this.
+
+        An anonymous type that holds itself, by a reference to the element that it is the type of, goes by that element's name.
+        """
+        if not kind.name and not typed and kind not in self._inside and kind not in self._names:
+            self._inside.add(kind)
+            made = self._complex(kind, "")
+            self._inside.remove(kind)
+            return made
         name = self._name(kind) + (".typed" if typed else "")
         if name not in self.definitions:
             self.definitions[name] = {}
@@ -135,7 +145,8 @@ class JsonSchemas:
         name = self._names.get(kind)
         if name is None:
             base = name = "".join(
-                char if char.isascii() and (char.isalnum() or char in "._-") else "_" for char in local_name(kind.name)
+                char if char.isascii() and (char.isalnum() or char in "._-") else "_"
+                for char in local_name(kind.name or self._elements.get(kind, "type"))
             )
             number = 2
             while name in self._names.values():

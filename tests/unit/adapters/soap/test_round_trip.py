@@ -152,3 +152,25 @@ def test_markup_in_a_leaf_is_escaped() -> None:
     envelope = codec.encode({"s": '&amp;<s>]]>\r\n"', "@a": '&"<\t\n\r'})
     assert body_of(envelope)[0].text == '&amp;<s>]]>\r\n"'
     assert codec.decode(parse(envelope.encode()), Answer()).value == {"s": '&amp;<s>]]>\r\n"', "@a": '&"<\t\n\r'}
+
+
+def test_an_anonymous_type_may_hold_itself() -> None:
+    """By a reference to the element that it is the type of: its description ends, and is right."""
+    service = compiled(
+        wsdl_of(
+            '<x:element name="Part"><x:complexType><x:sequence><x:element name="id" type="x:int"/><x:element ref="t:Part" '
+            'minOccurs="0" maxOccurs="unbounded"/></x:sequence></x:complexType></x:element><x:element name="A"><x:complexType>'
+            '<x:sequence><x:element ref="t:Part"/></x:sequence></x:complexType></x:element>',
+            "A",
+        )
+    )
+    operation = service.require("A")[1]
+    schemas = JsonSchemas(service.schema, "#/$defs/")
+    described = {**schemas.message(operation.input), "$defs": schemas.definitions}
+    assert list(schemas.definitions) == ["Part"]
+    value = {"Part": {"id": 1, "Part": [{"id": 2, "Part": []}, {"id": 3, "Part": [{"id": 4, "Part": []}]}]}}
+    by_schema = Draft202012Validator(described)
+    by_schema.validate(value)
+    assert not by_schema.is_valid({"Part": {"id": 1, "Part": [{"id": 2, "Part": [{"id": "x"}]}]}})
+    codec = echo(service, operation)
+    assert codec.decode(parse(codec.encode(value).encode()), Answer()).value == value
