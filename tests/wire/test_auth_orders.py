@@ -74,13 +74,13 @@ async def serve(folder: Path, workers: int = 2) -> AsyncIterator[Serve]:
         async with asyncio.timeout(4 * BOUND_S):
             assert process.stderr is not None
             said = await line_with(process.stderr, "serving ")
-            port, ops_port = (int(found) for found in re.findall(r"http://127\.0\.0\.1:(\d+)", said))
-            anew = httpx.Limits(max_keepalive_connections=0)
-            async with (
-                httpx.AsyncClient(base_url=f"http://127.0.0.1:{ops_port}") as ops,
-                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=anew) as client,
-            ):
-                yield Serve(process, ops, client)
+        port, ops_port = (int(found) for found in re.findall(r"http://127\.0\.0\.1:(\d+)", said))
+        anew = httpx.Limits(max_keepalive_connections=0)
+        async with (
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{ops_port}", timeout=BOUND_S) as ops,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=anew, timeout=BOUND_S) as client,
+        ):
+            yield Serve(process, ops, client)
     finally:
         if process.returncode is None:
             process.kill()
@@ -125,8 +125,9 @@ def test_what_is_revoked_or_used_is_so_for_all_workers_their_successors_and_the_
             if children.exists():  # not every system tells a process's children
                 killed = children.read_text().split()[0]
                 os.kill(int(killed), signal.SIGKILL)
-                while killed in children.read_text().split() or (await first.alive()) < 2:
-                    await asyncio.sleep(0)
+                async with asyncio.timeout(4 * BOUND_S):
+                    while killed in children.read_text().split() or (await first.alive()) < 2:
+                        await asyncio.sleep(0)
                 assert await first.statuses("/token", **stolen) == {401: CALLS}
             first.process.kill()
         async with serve(folder) as second:

@@ -114,7 +114,17 @@ def test_what_took_too_long_is_not_sent(play, caller_of) -> None:
 
 def test_ready_counts_connections_that_nobody_uses(play, caller_of) -> None:
     async def scene() -> None:
-        async with ScriptedUpstream(answering(ok())) as upstream:
+        both = asyncio.Event()
+
+        async def answers_both_together(peer: Peer) -> None:  # else one connection may serve the two in turn
+            await peer.request()
+            if len(upstream.requests) == 2:
+                both.set()
+            await both.wait()
+            await peer.send(ok())
+            await peer.gone()
+
+        async with ScriptedUpstream(answers_both_together) as upstream:
             caller = caller_of(upstream.url)
             assert not caller.upstream.ready(0)
             await asyncio.gather(caller.call(), caller.call())

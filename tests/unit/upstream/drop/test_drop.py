@@ -153,8 +153,12 @@ def test_an_answer_is_waited_for(play: Play, tmp_path: Path) -> None:
 
 def test_no_answer_in_time(play: Play, tmp_path: Path) -> None:
     async def scene() -> None:
+        upstream = client(tmp_path)
+        call = asyncio.ensure_future(send(upstream, b"records", answers="a.rsp"))
+        await left(tmp_path, ["a.dat"])
+        upstream._time = lambda: asyncio.get_running_loop().time() + 60  # a minute passes
         with pytest.raises(UpstreamError) as raised:
-            await send(client(tmp_path), b"records", answers="a.rsp", within_s=0.5)
+            await call
         assert (raised.value.cause, raised.value.stage, raised.value.sent) == (Cause.TIMEOUT, "head", True)
         assert names(tmp_path) == ["a.dat"]
 
