@@ -1,6 +1,6 @@
 """How many processes a load needs: the limit of 1, 2, 3 and 4 workers, a law through three of them, checked against the other.
 
-    python -m loadtests.capacity [--scenario partner] [--share 20] [--rounds 1] [--plan 1000] [--record]      25 minutes
+    python -m loadtests.capacity [--scenario partner] [--share 20] [--rounds 1] [--plan 1000] [--record]      6 minutes a round
 
 Each size is a `breakpoint` run of scripts/load: throughput is the highest level at which every objective of the scenario holds. Each worker has --share
 percent of a core, by Debian's cpulimit, so that four of them fit on one core and load and upstream have the other. The law is fitted on 1, 2 and 4
@@ -28,7 +28,7 @@ from loadtests.scenarios import SCENARIOS
 
 HERE = Path(__file__).parent
 FITTED, CHECKED = (1, 2, 4), 3
-START = 20.0  # calls a second of one worker, where the search begins
+START = 30.0  # calls a second of one worker, where the search begins
 
 
 def limit_of(scenario: str, workers: int, share: int, seconds: float) -> float:
@@ -79,7 +79,7 @@ def main() -> None:
     )
     parser.add_argument("--share", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--plan", type=float, metavar="CALLS_A_SECOND")
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args()

@@ -82,7 +82,8 @@ class SoapCodec(Codec):
             resolve(schema, content_root(codec.response), config.response.select) if config.response.select else ()
         )
         understood = frozenset(({WSSE} if self._security.wanted else set()) | ({WSA} if config.addressing else set()))
-        self.answers = AnswerReader(codec, config, selected, understood, self._trust)
+        trust = partial(_trust, self._security, self._now, config.addressing)  # no method: it would hold us for ever
+        self.answers = AnswerReader(codec, config, selected, understood, trust)
 
     # --- out -----------------------------------------------------------------------------------------------
 
@@ -179,12 +180,16 @@ class SoapCodec(Codec):
     def decode(self, exchange: Exchange, reply: Reply) -> Response:
         return self.answers.read(exchange, reply)
 
-    def _trust(self, exchange: Exchange, root: etree._Element) -> None:
-        self._security.check(root, self._now)
-        if self._addressing is not None:
-            sent = exchange.kept(Sent)
-            if sent is not None:
-                check_relation(root, sent.message_id)
+
+def _trust(
+    security: _SecurityHeader, now: Callable[[], datetime], related: bool, exchange: Exchange, root: etree._Element
+) -> None:
+    """An answer is signed and in time where the configuration says so, and is the answer to what was sent."""
+    security.check(root, now)
+    if related:
+        sent = exchange.kept(Sent)
+        if sent is not None:
+            check_relation(root, sent.message_id)
 
 
 class _SecurityHeader:
