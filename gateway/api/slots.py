@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Literal, Protocol
+from typing import Literal
 
-from gateway.api.messages import Abort
+from gateway.api.pause import Caller
 from gateway.api.ports import Tally
 
 TICK_S = 0.01  # waits end within so much after their time
 
 Refusal = Literal["full", "late"]
-
-
-class Caller(Protocol):
-    """Who waits: told how to end the wait when its client leaves. An Exchange is one."""
-
-    def on_slow(self, abort: Abort) -> None: ...
 
 
 class _Waiter:

@@ -14,7 +14,7 @@ from gateway.edge.websocket import HANDSHAKE, WebSocket
 from gateway.http.hop_by_hop import forwards_left
 from gateway.routing.rewrite import PathOf
 from gateway.telemetry.metrics import Histogram
-from gateway.upstream.credentials import Caller
+from gateway.upstream.credentials import Recipient
 from gateway.upstream.websocket import UpstreamSocket
 
 # Written anew for each upstream call; a caller's own are never passed on as they came
@@ -27,7 +27,7 @@ class Forward:
 
     def __init__(
         self,
-        upstream: Caller,
+        upstream: Recipient,
         seconds: Histogram,
         path_of: PathOf | None,
         *,

@@ -22,10 +22,10 @@ from gateway.edge.upstream_limits import UpstreamLimits
 from gateway.routing.pattern import parse_path
 from gateway.routing.rewrite import of_rewrite
 from gateway.runtime.resources import Resources
-from gateway.runtime.scope import BuildScope, World
+from gateway.runtime.scope import BuildScope, Surroundings
 from gateway.telemetry.metrics import UNMATCHED
 from gateway.upstream.client import Upstream
-from gateway.upstream.credentials import Caller, TokenClient, credentialed
+from gateway.upstream.credentials import Recipient, TokenClient, credentialed
 from gateway.upstream.kinds import Client
 from gateway.upstream.tokens import Tokens
 
@@ -52,10 +52,12 @@ def _never(others: int) -> bool:
 class RouteBuilder:
     """Builds the routes of one configuration. Routes that it builds share a worker's resources."""
 
-    def __init__(self, resources: Resources, specs: Specs, world: World, upstreams: Mapping[str, Client]) -> None:
+    def __init__(
+        self, resources: Resources, specs: Specs, surroundings: Surroundings, upstreams: Mapping[str, Client]
+    ) -> None:
         self._resources = resources
         self._specs = specs
-        self._world = world
+        self._surroundings = surroundings
         self._upstreams = upstreams
 
     def adapters(self, plans: Mapping[str, RoutePlan]) -> dict[str, BuiltAdapter]:
@@ -72,7 +74,7 @@ class RouteBuilder:
         """The live route, and the names of the background work that it needs."""
         upstream = plan.config.upstream or ""
         steps, needs = self._steps(plan.policies, plan.name, upstream, self._safe(plan), self._ready(plan, upstream))
-        called = self._world.upstreams.get(upstream)
+        called = self._surroundings.upstreams.get(upstream)
         if called is not None and called.ratelimit_headers == "pass":
             steps.append(Step(Slot.TRANSFORM, "ratelimit_headers", UpstreamLimits(), rank=OUTERMOST))
         require_all = plan.auth is not None and plan.auth[0] == "all"
@@ -99,7 +101,7 @@ class RouteBuilder:
         upstream = self._upstreams.get(name)
         if not isinstance(upstream, Upstream):
             return _always
-        called = self._world.upstreams.get(name)
+        called = self._surroundings.upstreams.get(name)
         token = called is not None and called.auth is not None and called.auth.headers is None
         waits = any(self._specs.policies[one.policy].waits(one.config) for one in plan.policies)
         return _never if waits or token or plan.adapter is not None else upstream.ready
@@ -116,7 +118,7 @@ class RouteBuilder:
         needs: set[str] = set()
         for plan in policies:
             spec = self._specs.policies[plan.policy]
-            scope = BuildScope(self._resources, plan, route, upstream, self._world, safe, ready)
+            scope = BuildScope(self._resources, plan, route, upstream, self._surroundings, safe, ready)
             built = spec.build(plan.config, scope)
             needs |= scope.needs
             slot = spec.slot(plan.config)
@@ -131,9 +133,9 @@ class RouteBuilder:
         if config.respond is not None:
             return StaticResponse(config.respond)
         assert config.upstream is not None, "check: a route has an upstream or responds itself"
-        called = self._world.upstreams.get(config.upstream)
+        called = self._surroundings.upstreams.get(config.upstream)
         forward = Forward(
-            self._caller(config.upstream, None if called is None else called.auth),
+            self._recipient(config.upstream, None if called is None else called.auth),
             self._resources.metrics.upstream(config.upstream),
             of_rewrite(config.rewrite, parse_path(config.match.path)),
             replayable=self._safe(plan) is not False,
@@ -143,7 +145,7 @@ class RouteBuilder:
         )
         return forward if adapter is None else Adapt(adapter, forward)
 
-    def _caller(self, name: str, auth: UpstreamAuth | None) -> Caller:
+    def _recipient(self, name: str, auth: UpstreamAuth | None) -> Recipient:
         upstream, resources = self._upstreams[name], self._resources
         if auth is None:
             return upstream

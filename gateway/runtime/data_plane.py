@@ -32,7 +32,7 @@ from gateway.runtime.listen_rules import rules_of
 from gateway.runtime.plane import App
 from gateway.runtime.prepared import Bound, Prepared
 from gateway.runtime.resources import Resources
-from gateway.runtime.scope import World
+from gateway.runtime.scope import Surroundings
 from gateway.runtime.slices import Slices
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.metrics import LOG_DROPPED, UPSTREAM_EJECTIONS, Family
@@ -114,8 +114,8 @@ class WorkerPlane:
             await slices.breathe()
         configs = {name: config for name, config in self._configs.items() if name not in delta.gone_upstreams}
         configs.update((name, plan.config) for name, plan in delta.upstreams.items())
-        world = World(settings, delta.issuers, configs)
-        builder = RouteBuilder(self._resources, self._specs, world, upstreams)
+        surroundings = Surroundings(settings, delta.issuers, configs)
+        builder = RouteBuilder(self._resources, self._specs, surroundings, upstreams)
         bound = {name: one for name, one in self._bound.items() if name not in delta.gone_routes}
         adapters = {}
         if any(plan.adapter is not None for plan in delta.routes.values()):

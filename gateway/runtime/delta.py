@@ -126,7 +126,7 @@ class _Unpickler(pickle.Unpickler):
         return self._files[number]
 
 
-class Assembly:
+class DeltaParts:
     """Puts parts together again, in the order that split() gave them."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Surroundings:
     """What of a configuration the policies of any route may refer to."""
 
     settings: Settings
@@ -42,7 +42,7 @@ class BuildScope:
         plan: PolicyPlan,
         route: str,
         upstream: str,
-        world: World,
+        surroundings: Surroundings,
         safe: bool | None = None,
         ready: Callable[[int], bool] = lambda others: True,
     ) -> None:
@@ -52,7 +52,7 @@ class BuildScope:
         self._counted_as = plan.policy if plan.name == plan.policy else f"{plan.policy}.{plan.name}"
         self.route = route
         self.upstream = upstream
-        self.calls = world.upstreams.get(upstream)
+        self.calls = surroundings.upstreams.get(upstream)
         self.safe = safe
         self.ready = ready
         self.level: Level = plan.level
@@ -64,7 +64,7 @@ class BuildScope:
         self.needs: set[str] = set()
         self._plan = plan
         self._resources = resources
-        self._world = world
+        self._surroundings = surroundings
 
     @property
     def secret(self) -> bytes:
@@ -92,15 +92,15 @@ class BuildScope:
             written = written or "sqlite"
         elif kind(written or "memory") == "sqlite" and url is None:
             written = None  # as the default it holds what must last
-        return self._open(lasting_url(written or "memory", self._world.settings.state), name, lasting=False)
+        return self._open(lasting_url(written or "memory", self._surroundings.settings.state), name, lasting=False)
 
     def lasting_store(self, url: str | None) -> Store:
         written, name = self._written(url)
-        return self._open(lasting_url(written, self._world.settings.state), name, lasting=True)
+        return self._open(lasting_url(written, self._surroundings.settings.state), name, lasting=True)
 
     def _written(self, url: str | None) -> tuple[str | None, str | None]:
         """The URL of a policy's own or the default store, and its name where it has one."""
-        settings = self._world.settings
+        settings = self._surroundings.settings
         named = url or settings.store
         if named is not None and named in settings.stores:
             return settings.stores[named], named
@@ -118,13 +118,13 @@ class BuildScope:
         return self._resources.revocations
 
     def issuer(self, name: str) -> IssuerConfig:
-        return self._world.issuers[name]
+        return self._surroundings.issuers[name]
 
     def tier(self, name: str) -> Limits:
-        return self._world.settings.tiers[name].limits()
+        return self._surroundings.settings.tiers[name].limits()
 
     def grants(self) -> Mapping[str, frozenset[str] | None]:
-        granted = {role: table.get(self.route) for role, table in self._world.settings.roles.items()}
+        granted = {role: table.get(self.route) for role, table in self._surroundings.settings.roles.items()}
         return {
             role: None if methods == "all" else frozenset(methods)
             for role, methods in granted.items()

@@ -39,7 +39,7 @@ from gateway.runtime.control import (
     Purge,
     Spread,
 )
-from gateway.runtime.delta import Assembly
+from gateway.runtime.delta import DeltaParts
 from gateway.runtime.drain import SETTLE_S, let_go
 from gateway.runtime.listeners import Listener
 from gateway.runtime.plane import DataPlane
@@ -52,13 +52,13 @@ PlaneFactory = Callable[[int], DataPlane]  # from the number of workers
 GC_THRESHOLD = 50_000  # the default of 700 costs 4 µs a request and half of p99
 
 
-class Session:
+class WorkerSession:
     """What one worker does between its start and its end."""
 
     def __init__(self, make_plane: PlaneFactory, spread: Callable[[object], None]) -> None:
         self._spread = spread
         self._make_plane = make_plane
-        self._assembly = Assembly()
+        self._parts = DeltaParts()
         self._preparing: asyncio.Task[Any] | None = None
         self._servers: list[DataServer] = []
         self._listeners: list[Listener] = []
@@ -76,10 +76,10 @@ class Session:
                 if order.workers > 1:
                     self._plane.spread_by(self._spread)
             case Part(data):
-                self._assembly.add(data)
+                self._parts.add(data)
                 await asyncio.sleep(0)  # parts come back to back; requests go in between
             case Prepare():
-                self._delta = self._assembly.take()
+                self._delta = self._parts.take()
                 self._preparing = asyncio.ensure_future(self._plane.prepare(self._delta))
                 await asyncio.shield(self._preparing)
             case Commit():
@@ -130,7 +130,7 @@ class Session:
             await server.start()
 
     async def _abandon(self) -> None:
-        self._assembly = Assembly()
+        self._parts = DeltaParts()
         task, self._preparing = self._preparing, None
         if task is not None:
             task.cancel()
@@ -161,7 +161,7 @@ async def serve(control: socket.socket, make_plane: PlaneFactory) -> NoReturn:
     def spread(order: object) -> None:
         keep(tell(order))
 
-    session = Session(make_plane, spread)
+    session = WorkerSession(make_plane, spread)
 
     async def answer(ask: Ask) -> None:
         try:

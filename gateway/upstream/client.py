@@ -32,7 +32,7 @@ _CHUNKED = b"transfer-encoding: chunked\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedTargets:
     """A configuration of an upstream, worked out: host, port and parameters for each target's URL."""
 
     targets: Mapping[str, tuple[str, int, PoolSettings]]
@@ -56,7 +56,7 @@ class Upstream:
         self._context_of: tuple[object, ssl.SSLContext] | None = None
         self.apply(self.prepare(config))
 
-    def prepare(self, config: UpstreamConfig, *, workers: int | None = None) -> Prepared:
+    def prepare(self, config: UpstreamConfig, *, workers: int | None = None) -> PreparedTargets:
         """What apply() needs; nothing has changed yet.
 
         Raises OSError when a file of `tls` is of no use, ValueError when a name is none that TLS can ask for.
@@ -83,9 +83,9 @@ class Upstream:
                 framing=config.framing,
             )
             targets[target.url] = (host, port, settings)
-        return Prepared(targets, config, context_of, workers)
+        return PreparedTargets(targets, config, context_of, workers)
 
-    def apply(self, prepared: Prepared) -> None:
+    def apply(self, prepared: PreparedTargets) -> None:
         """Live by another configuration: targets that stay keep their connections, those that go are retired."""
         self._context_of, self._workers = prepared.context_of, prepared.workers
         self._http2 = prepared.config.protocol == "http2"

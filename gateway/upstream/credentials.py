@@ -21,7 +21,7 @@ _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - 
 TokenClient: TypeAlias = ClientCredentials | TokenExchange
 
 
-class Caller(Protocol):
+class Recipient(Protocol):
     """An upstream, as far as calling it needs it."""
 
     name: str
@@ -36,7 +36,7 @@ class Caller(Protocol):
 class FixedFields:
     """`auth.headers`. The caller's own fields of these names never reach the upstream."""
 
-    def __init__(self, upstream: Caller, fields: Mapping[str, str]) -> None:
+    def __init__(self, upstream: Recipient, fields: Mapping[str, str]) -> None:
         self.name = upstream.name
         self._upstream = upstream
         # a secret's file often ends with a line feed
@@ -101,7 +101,7 @@ class ExchangedToken:
 class WithToken:
     """Calls an upstream with a token; once more with another when the upstream refuses it and the body can be repeated."""
 
-    def __init__(self, upstream: Caller, demand: Demand, tokens: Tokens) -> None:
+    def __init__(self, upstream: Recipient, demand: Demand, tokens: Tokens) -> None:
         self.name = upstream.name
         self._upstream = upstream
         self._demand = demand
@@ -142,7 +142,7 @@ class WithToken:
             ) from exc
 
 
-def credentialed(upstream: Caller, auth: UpstreamAuth, tokens: Callable[[TokenClient], Tokens]) -> Caller:
+def credentialed(upstream: Recipient, auth: UpstreamAuth, tokens: Callable[[TokenClient], Tokens]) -> Recipient:
     """`upstream`, called with what `auth` says. `tokens` gives what outlives configurations."""
     if auth.headers is not None:
         return FixedFields(upstream, auth.headers)

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 from gateway.api.settings.upstream import UpstreamConfig
 from gateway.upstream.client import Upstream
-from gateway.upstream.credentials import Caller
+from gateway.upstream.credentials import Recipient
 from gateway.upstream.drop.client import DropUpstream
 from gateway.upstream.tcp.client import MessageUpstream
 
 
-class Client(Caller, Protocol):
+class Client(Recipient, Protocol):
     """The client of one upstream. Made, used and closed in one event loop; outlives configurations."""
 
     def prepare(self, config: UpstreamConfig, *, workers: int | None = None) -> Any:

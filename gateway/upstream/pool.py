@@ -15,7 +15,7 @@ from gateway.upstream.http2_sessions import NoRoom, Sessions
 from gateway.upstream.idle_limit import IdleLimit
 from gateway.upstream.pool_settings import PoolSettings
 from gateway.upstream.resolve import Address, Resolver
-from gateway.upstream.rotation import Standing
+from gateway.upstream.rotation import TargetStanding
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.waiter import Call, Waiter
 
@@ -46,7 +46,7 @@ class Pool:
         self.sweep = sweep
         self.available_at = 0.0  # while this is in the future, other targets are preferred
         self.trouble = ""  # why that is so
-        self.standing = Standing()
+        self.standing = TargetStanding()
         self.told = "in"  # the state that the log has
         self.latency_s = 0.0
         self.idle_limit = IdleLimit(settings.idle_s)

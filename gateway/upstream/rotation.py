@@ -19,7 +19,7 @@ RAMP_FLOOR = 0.1  # a target in slow start gets at least this part of its share,
 
 
 @dataclass(eq=False, slots=True)
-class Standing:
+class TargetStanding:
     """How one target does."""
 
     failures: int = 0
@@ -53,13 +53,15 @@ class Rotation:
     """
 
     def __init__(self, outlier: Outlier | None, slow_start_s: float) -> None:
-        self.members: Sequence[Standing] = ()
+        self.members: Sequence[TargetStanding] = ()
         self.review_at = inf
         """When an ejection ends or a slow start does: call review() then."""
         self.slow_start_s = slow_start_s
         self._outlier = outlier
 
-    def configure(self, outlier: Outlier | None, slow_start_s: float, members: Iterable[Standing], now: float) -> None:
+    def configure(
+        self, outlier: Outlier | None, slow_start_s: float, members: Iterable[TargetStanding], now: float
+    ) -> None:
         """Other parameters or other members; who newly joins those that serve already is led in slowly."""
         joined = set(members) - set(self.members) if self.members else set()
         self.members = list(members)
@@ -71,11 +73,11 @@ class Rotation:
                 self._readmit(one, now)
         self._settle(now)
 
-    def succeeded(self, one: Standing) -> None:
+    def succeeded(self, one: TargetStanding) -> None:
         """A call was answered, to its last byte."""
         one.failures = 0
 
-    def failed(self, one: Standing, why: str, now: float) -> bool:
+    def failed(self, one: TargetStanding, why: str, now: float) -> bool:
         """A call failed, and it was the target's fault."""
         one.failures += 1
         outlier = self._outlier
@@ -90,7 +92,7 @@ class Rotation:
         one.since, one.why = now, f"{one.failures} failed calls in a row, the last: {why}"
         return self._settle(now)
 
-    def checked(self, one: Standing, *, healthy: bool, why: str, now: float) -> bool:
+    def checked(self, one: TargetStanding, *, healthy: bool, why: str, now: float) -> bool:
         """Active checks came to another verdict. One that recovers is readmitted, if it was ejected too."""
         one.healthy = healthy
         one.since, one.why = now, why
@@ -111,7 +113,7 @@ class Rotation:
         """Some target is led in slowly."""
         return any(one.ramp_from + self.slow_start_s > now for one in self.members)
 
-    def state(self, one: Standing, now: float) -> str:
+    def state(self, one: TargetStanding, now: float) -> str:
         """A word for ops."""
         if not one.healthy:
             return "unhealthy"
@@ -119,7 +121,7 @@ class Rotation:
             return "ejected"
         return "slow_start" if one.ramp_from + self.slow_start_s > now else "in"
 
-    def _room(self, *, without: Standing) -> bool:
+    def _room(self, *, without: TargetStanding) -> bool:
         """One more may be ejected."""
         if self._outlier is None:
             return False
@@ -127,7 +129,7 @@ class Rotation:
         # rounded down: a single target is never ejected. A tiny allowance, because 1/3 of 3 is 1.
         return gone + 1 <= int(self._outlier.max_ejected * len(self.members) + 1e-9)
 
-    def _readmit(self, one: Standing, now: float) -> None:
+    def _readmit(self, one: TargetStanding, now: float) -> None:
         one.ejected = False
         one.ejected_until = min(one.ejected_until, now)
         one.ramp_from = one.since = now
@@ -149,5 +151,5 @@ class Rotation:
         return before != [one.out for one in self.members]
 
 
-def _least_bad(one: Standing) -> tuple[bool, float]:
+def _least_bad(one: TargetStanding) -> tuple[bool, float]:
     return not one.healthy, -one.since

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.api.config import Block
 from gateway.api.settings.document import Settings
 from gateway.compile.plan import AdapterPlan, Plan
-from gateway.runtime.delta import PART_BYTES, Assembly, Delta, difference, split
+from gateway.runtime.delta import PART_BYTES, Delta, DeltaParts, difference, split
 
 EMPTY = Plan("v0", Settings(version=1), {}, {}, {}, {}, ())
 
@@ -28,7 +28,7 @@ def plan(version: str, routes: dict[str, Entry], consumers: dict[str, Entry] | N
 
 
 def travelled(delta: Delta) -> Delta:
-    assembly = Assembly()
+    assembly = DeltaParts()
     for part in split(delta):
         assembly.add(part)
     return assembly.take()

@@ -18,7 +18,7 @@ from gateway.testing.clock import FakeClock
 from gateway.testing.exchange import BytesBody
 from gateway.testing.tokens import Document
 from gateway.testing.turns import until
-from gateway.upstream.credentials import Caller, TokenClient, credentialed
+from gateway.upstream.credentials import Recipient, TokenClient, credentialed
 from gateway.upstream.tokens import Tokens
 
 SECRET = Secret("s", "${env:S}")
@@ -58,7 +58,7 @@ class Desk:
     async def open_websocket(self, request: UpstreamRequest, subprotocols: bytes | None, deadline: float) -> Response:
         return await self.send(request, deadline)
 
-    def caller(self, **auth: Any) -> Caller:
+    def caller(self, **auth: Any) -> Recipient:
         def tokens(client: TokenClient) -> Tokens:
             return Tokens(client.token_url, client.client_id, client.client_secret, self.fetch, self.clock)
 
@@ -68,7 +68,7 @@ class Desk:
         return [headers.get(b"authorization") for headers in self.seen]
 
 
-async def call(caller: Caller, body: Any = None, **fields: str) -> int:
+async def call(caller: Recipient, body: Any = None, **fields: str) -> int:
     headers = Headers((name.encode(), value.encode()) for name, value in {"host": "a", **fields}.items())
     request = UpstreamRequest("POST", b"/", headers, body)
     return (await caller.send(request, asyncio.get_running_loop().time() + 5)).status

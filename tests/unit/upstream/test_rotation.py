@@ -6,21 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.settings.upstream import Outlier
-from gateway.upstream.rotation import LONGEST_TIMES, RAMP_FLOOR, Rotation, Standing
+from gateway.upstream.rotation import LONGEST_TIMES, RAMP_FLOOR, Rotation, TargetStanding
 
 USUAL = Outlier()
 
 
 def rotation_of(
     count: int, outlier: Outlier | None = USUAL, slow_start_s: float = 0.0
-) -> tuple[Rotation, list[Standing]]:
+) -> tuple[Rotation, list[TargetStanding]]:
     rotation = Rotation(None, 0.0)
-    members = [Standing() for _ in range(count)]
+    members = [TargetStanding() for _ in range(count)]
     rotation.configure(outlier, slow_start_s, members, 0.0)
     return rotation, members
 
 
-def fail(rotation: Rotation, one: Standing, now: float, times: int = 5) -> bool:
+def fail(rotation: Rotation, one: TargetStanding, now: float, times: int = 5) -> bool:
     return [rotation.failed(one, "reset at head", now) for _ in range(times)][-1]
 
 
@@ -130,7 +130,7 @@ def test_slow_start_after_ejection() -> None:
 def test_new_members_are_led_in_and_the_first_are_not() -> None:
     rotation, members = rotation_of(2, slow_start_s=10.0)
     assert not rotation.ramping(0.0)
-    rotation.configure(Outlier(), 10.0, [*members, new := Standing()], 5.0)
+    rotation.configure(Outlier(), 10.0, [*members, new := TargetStanding()], 5.0)
     assert rotation.state(new, 6.0) == "slow_start"
     assert rotation.state(members[0], 6.0) == "in"
 
