@@ -16,10 +16,10 @@ from lxml import etree
 from adapters.soap.addressing import WSA, addressing_blocks, check_relation
 from adapters.soap.answer import AnswerReader
 from adapters.soap.attachments import MEDIA, as_attached, soap_message
+from adapters.soap.codec.attachment import Attachment
 from adapters.soap.codec.envelope import HEADERS, OperationCodec
 from adapters.soap.codec.errors import Misfit
 from adapters.soap.codec.multipart import Part
-from adapters.soap.codec.writing import Attachment
 from adapters.soap.config import Security, SoapConfig
 from adapters.soap.mapping import WITHOUT_BODY, Assignment, assign, blame, by_parameters, compile_assignments
 from adapters.soap.paths import resolve

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from adapters.soap.codec.attachment import Attachment
 from adapters.soap.codec.media_types import media_type
 from adapters.soap.codec.multipart import Part, root_and_rest, split_parts
 from adapters.soap.codec.parts_reader import BadMultipart
-from adapters.soap.codec.writing import Attachment
 from adapters.soap.mapping import WITHOUT_BODY
 from gateway.api.errors import RequestRefused
 from gateway.api.exchange import Exchange

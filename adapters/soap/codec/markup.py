@@ -94,3 +94,11 @@ class Prefixes:
             for namespace in wanted
             if namespace in self._prefixes and self._prefixes[namespace] != "xml"
         )
+
+
+def write_qname(start: str, end: str, text: str) -> str:
+    """An element that holds a qualified name, `{namespace}local`; its prefix is declared right there."""
+    namespace, local = split(text)
+    if not namespace:
+        return f"{start}>{escape_text(local)}{end}"
+    return f'{start} xmlns:q="{escape_attribute(namespace)}">q:{escape_text(local)}{end}'

@@ -12,13 +12,14 @@ from typing import Final
 
 from lxml import etree
 
-from adapters.soap.codec.answers import ENVELOPES, Answer
+from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.compiling import MayCompile, NotCompiled
 from adapters.soap.codec.errors import Odd
 from adapters.soap.codec.generic import read_anything
 from adapters.soap.codec.lexical import compile_lexical, family
 from adapters.soap.codec.lexical_form import Lexical, Numbers
-from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
+from adapters.soap.codec.naming import polymorphic, type_names
+from adapters.soap.codec.reading_attributes import attributes_reader, check_undeclared
 from adapters.soap.codec.reading_content import general_reader, mixed_reader, plain_reader
 from adapters.soap.codec.references import dereference, expanded, included
 from adapters.soap.codec.shape import TEXT, TYPE, shape_of
@@ -39,8 +40,6 @@ from adapters.soap.schema.schema import Schema
 NIL: Final = clark(XSI, "nil")
 XSI_TYPE: Final = clark(XSI, "type")
 _INCLUDE: Final = "{http://www.w3.org/2004/08/xop/include}Include"
-_NOT_CONTENT: Final = frozenset((XSI, SOAP_ENC_11, SOAP_ENC_12, *ENVELOPES))  # attributes that speak about, not of
-_ENCODING_PLAIN: Final = frozenset(("id", "href", "ref"))
 
 
 ReadElement = Callable[[etree._Element, Answer], object]
@@ -101,7 +100,7 @@ class Readers:
                 self._types[kind].read = self._compile(kind)
                 limit -= 1
 
-    def _lexical(self, kind: SimpleType) -> Lexical:
+    def lexical(self, kind: SimpleType) -> Lexical:
         lexical = self._lexicals.get(kind)
         if lexical is None:
             lexical = self._lexicals[kind] = compile_lexical(kind, self._numbers)
@@ -134,7 +133,7 @@ class Readers:
             elif abstract:
                 answer.deviate(node, "its type is abstract, and no xsi:type says which it is")
             if content is not None:
-                _check_attributes(node, answer)
+                check_undeclared(node, answer)
                 return content(node, answer)
             return inner.read(node, answer)
 
@@ -152,7 +151,7 @@ class Readers:
             answer.deviate(node, "is nil but has content")
         if isinstance(kind, ComplexType) and (kind.attributes or kind.any_attribute):
             attributes: dict[str, object] = {}
-            self.attributes(kind)(node, answer, attributes)
+            attributes_reader(self, kind)(node, answer, attributes)
             if attributes:
                 return {**attributes, TEXT: None}
         return None
@@ -192,11 +191,11 @@ class Readers:
         kind = element.type
         if self.encoded or not isinstance(kind, SimpleType):
             return None
-        lexical = self._lexical(kind)
+        lexical = self.lexical(kind)
         return None if lexical.qname else lexical.read
 
     def _leaf(self, element: Element, kind: SimpleType) -> ReadElement:
-        lexical = self._lexical(kind)
+        lexical = self.lexical(kind)
         to_value, default, qname = lexical.read, element.default or element.fixed, lexical.qname
         binary = kind.variety == "atomic" and family(kind.builtin) == "base64Binary"
 
@@ -254,11 +253,11 @@ class Readers:
         if not kind.attributes and kind.any_attribute is None:
 
             def read_bare(node: etree._Element, answer: Answer) -> object:
-                _check_attributes(node, answer)
+                check_undeclared(node, answer)
                 return content(node, answer)
 
             return read_bare
-        attributes = self.attributes(kind)
+        attributes = attributes_reader(self, kind)
 
         def read(node: etree._Element, answer: Answer) -> object:
             value: dict[str, object] = {}
@@ -272,45 +271,3 @@ class Readers:
         """An element that a wildcard lets in."""
         declared = self.schema.elements.get(str(node.tag))
         return self.element(declared)(node, answer) if declared is not None else read_anything(node)
-
-    def attributes(self, kind: ComplexType) -> Callable[[etree._Element, Answer, dict[str, object]], None]:
-        keys = attribute_keys(kind)
-        compiled: dict[str, tuple[str, Lexical]] = {
-            name: (keys[name], self._lexical(attribute.type)) for name, attribute in kind.attributes.items()
-        }
-        required = [] if self.encoded else [name for name, attribute in kind.attributes.items() if attribute.required]
-        wildcard = kind.any_attribute
-
-        def read(node: etree._Element, answer: Answer, value: dict[str, object]) -> None:
-            for name, text in node.items():
-                known = compiled.get(str(name))
-                if known is not None:
-                    key, lexical = known
-                    try:
-                        value[key] = lexical.read(str(text))
-                    except Odd as odd:
-                        answer.deviate(node, f"its attribute {key[1:]}: {odd.detail}")
-                        value[key] = text
-                elif _speaks_of_itself(str(name), self.encoded):
-                    continue
-                elif wildcard is not None and wildcard.allows(split(str(name))[0]):
-                    value["@" + str(name)] = text
-                else:
-                    answer.deviate(node, f"has an attribute {local_name(str(name))} that is not declared")
-            for name in required:
-                if node.get(name) is None:
-                    answer.deviate(node, f"lacks the required attribute {local_name(name)}")
-
-        return read
-
-
-def _speaks_of_itself(name: str, encoded: bool) -> bool:
-    namespace, local = split(name)
-    return namespace in _NOT_CONTENT or (encoded and not namespace and local in _ENCODING_PLAIN)
-
-
-def _check_attributes(node: etree._Element, answer: Answer) -> None:
-    """For elements that declare none."""
-    for name in node.keys():  # noqa: SIM118  # an element is not a dict: iterating it gives its children
-        if not _speaks_of_itself(str(name), True):
-            answer.deviate(node, f"has an attribute {local_name(str(name))} that is not declared")

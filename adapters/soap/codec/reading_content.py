@@ -8,6 +8,7 @@ from lxml import etree
 
 from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.errors import Odd
+from adapters.soap.codec.reading_attributes import attributes_reader
 from adapters.soap.codec.shape import ANY, TEXT, Shape
 from adapters.soap.schema.model import ComplexType, local_name
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plain_reader(readers: Readers, kind: ComplexType, shape: Shape) -> ReadElement:
-    attributes = readers.attributes(kind)
+    attributes = attributes_reader(readers, kind)
     bounds = [(m.key, m.element.name, m.min, m.max) for m in shape.members.values()]
     required = [] if readers.encoded else [(key, tag) for key, tag, low, high in bounds if low and high == 1]
     counted = [] if readers.encoded else [bound for bound in bounds if bound[3] > 1]
@@ -94,7 +95,7 @@ def plain_reader(readers: Readers, kind: ComplexType, shape: Shape) -> ReadEleme
 
 
 def general_reader(readers: Readers, kind: ComplexType, shape: Shape) -> ReadElement:
-    attributes = readers.attributes(kind)
+    attributes = attributes_reader(readers, kind)
     slots = {
         tag: (member.key, member.repeating, readers.element(member.element)) for tag, member in shape.by_tag.items()
     }
@@ -138,7 +139,7 @@ def general_reader(readers: Readers, kind: ComplexType, shape: Shape) -> ReadEle
 
 
 def mixed_reader(readers: Readers, kind: ComplexType, shape: Shape) -> ReadElement:
-    attributes = readers.attributes(kind)
+    attributes = attributes_reader(readers, kind)
     slots = {tag: (member.key, readers.element(member.element)) for tag, member in shape.by_tag.items()}
 
     def read(node: etree._Element, answer: Answer) -> object:

@@ -12,17 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from adapters.soap.codec.attachment import Attachment, include
 from adapters.soap.codec.compiling import MayCompile, NotCompiled
 from adapters.soap.codec.content import write_content
 from adapters.soap.codec.errors import Misfit
 from adapters.soap.codec.generic import write_anything
 from adapters.soap.codec.lexical import compile_lexical, family
 from adapters.soap.codec.lexical_form import Lexical
-from adapters.soap.codec.markup import Prefixes, escape_attribute, escape_text
+from adapters.soap.codec.markup import Prefixes, escape_text, write_qname
 from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
 from adapters.soap.codec.shape import TEXT, TYPE, shape_of
 from adapters.soap.codec.writing_types import array_writer, attributes_writer, plain_writer, simple_content_writer
-from adapters.soap.schema.model import AnyType, ComplexType, Element, SimpleType, local_name, split
+from adapters.soap.schema.model import AnyType, ComplexType, Element, SimpleType, local_name
 from adapters.soap.schema.schema import Schema
 
 Emit = Callable[[str], object]
@@ -34,13 +35,6 @@ Unknown = Literal["reject", "drop"]
 
 NIL: Final = ' xsi:nil="true"'
 _ABSENT: Final = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """Stands in JSON where binary content travels beside the envelope (XOP, or a SwA href)."""
-
-    content_id: str
 
 
 @dataclass(slots=True)
@@ -187,9 +181,9 @@ class Writers:
 
         def write_special(value: object, emit: Emit) -> None:
             if type(value) is Attachment and binary:
-                emit(_include(start, end, value))
+                emit(include(start, end, value))
             elif lexical.qname and value is not None:
-                emit(_qname(start, end, to_text(value)))
+                emit(write_qname(start, end, to_text(value)))
             elif fixed is not None and value is not None and to_text(value) != fixed:
                 raise Misfit(f"has the fixed value {fixed}")
             else:
@@ -274,10 +268,10 @@ class Writers:
 
         def write(value: object, emit: Emit, start: str, end: str) -> None:
             if type(value) is Attachment:
-                emit(_include(start, end, value))
+                emit(include(start, end, value))
                 return
             text = lexical.write(value)
-            emit(_qname(start, end, text) if lexical.qname else f"{start}>{escape_text(text)}{end}")
+            emit(write_qname(start, end, text) if lexical.qname else f"{start}>{escape_text(text)}{end}")
 
         return write
 
@@ -289,19 +283,6 @@ class Writers:
             if key not in known:
                 close = difflib.get_close_matches(key, known, 1)
                 raise Misfit(f"unknown member{f'; did you mean {close[0]}?' if close else ''}", key)
-
-
-def _include(start: str, end: str, attachment: Attachment) -> str:
-    """XOP 1.0 §2.1: the octets are in the part with this Content-ID."""
-    content_id = escape_attribute(attachment.content_id)
-    return f'{start}><xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:{content_id}"/>{end}'
-
-
-def _qname(start: str, end: str, text: str) -> str:
-    namespace, local = split(text)
-    if not namespace:
-        return f"{start}>{escape_text(local)}{end}"
-    return f'{start} xmlns:q="{escape_attribute(namespace)}">q:{escape_text(local)}{end}'
 
 
 def _binary(kind: SimpleType) -> bool:
