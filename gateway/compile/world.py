@@ -74,7 +74,9 @@ class World:
         self.notes = notes
         self.settings: Settings | None = self.main.settings
         raw_tiers = self.main.file.value.get("tiers")
-        self.tier_names: frozenset[str] = frozenset(raw_tiers) if isinstance(raw_tiers, Mapping) else frozenset()
+        self.tier_names: frozenset[str] = (
+            frozenset(map(str, raw_tiers)) if isinstance(raw_tiers, Mapping) else frozenset()
+        )
         self.tiers: Mapping[str, TierConfig] = self.settings.tiers if self.settings else {}
         self.consumers = dict(self._unique("consumers", lambda unit: unit.consumers))
         self.open_by_default: set[str] = set()  # issuers whose unknown callers pass, though nobody wrote so

@@ -21,10 +21,10 @@ WHOLE: dict[str, Any] = {
     "listen": [{"port": 8080, "path": {"double_slash": "merge"}}],
     "ops": {"port": 9090},
     "proxy": {"trusted": ["10.0.0.0/8"], "header": "forwarded"},
-    "stores": {"fast": "memory"},
+    "stores": {"fast": "memory", "slow": "memory"},
     "store": "fast",
     "issuers": {"idp": {"issuer": "https://idp.example", "audience": ["a"], "tier": "gold"}},
-    "tiers": {"gold": {"rate": "5/s", "burst": 10}},
+    "tiers": {"gold": {"rate": "5/s", "burst": 10}, "silver": {"rate": "1/s"}},
     "roles": {"clerk": {"one": ["GET"], "two": "all"}},
     "consumers": {
         "acme": {
@@ -34,14 +34,16 @@ WHOLE: dict[str, Any] = {
             "api_keys": [{"id": "k", "sha256": "0" * 64, "expires": "2030-01-01"}],
             "roles": ["clerk"],
             "limits": {"rate": "1/s", "routes": {"one": {"rate": "2/s"}}},
-        }
+        },
+        "rocket": {"tier": "silver", "client_ids": ["z"]},
     },
     "upstreams": {
         "up": {
             "targets": ["http://up:1", {"url": "http://up:2", "weight": 2}],
             "timeout": "2s",
-            "policies": {"timeout": {}},
-        }
+            "policies": {"timeout": {}, "retry": {}},
+        },
+        "down": {"targets": ["http://down:1"]},
     },
     "global": {"policies": {"ip_allow": {"deny": ["192.0.2.0/24"]}}},
     "defaults": {"policies": {"oauth2": {"issuer": "idp"}}, "upstream": {"connections": {"max": 5}}},
