@@ -43,6 +43,11 @@ class UpstreamError(GatewayFault):
         self.detail = detail
 
 
+def body_late(upstream: str) -> UpstreamError:
+    """For whoever must have the whole of an answer by the call's deadline."""
+    return UpstreamError(Cause.TIMEOUT, "body", sent=True, upstream=upstream, detail="its body did not end in time")
+
+
 class BadReply(GatewayFault):
     """The upstream answered, but an adapter cannot make sense of it: 502. `where` names the element or field."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from functools import partial
 
 from gateway.api.adapter import CallAdapter, Codec, Encoded, Reply, read_reply
-from gateway.api.errors import ClientGone
+from gateway.api.errors import ClientGone, body_late
 from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Body, Headers, Response
 from gateway.api.off_loop import off_loop
@@ -23,14 +25,17 @@ class Adapt:
 
     async def __call__(self, exchange: Exchange) -> Response:
         adapter = self._adapter
+        calls = UpstreamCalls(self._forward)
         if isinstance(adapter, CallAdapter):
-            return await adapter.call(exchange, self)
+            response = await adapter.call(exchange, calls)
+            calls.answered = True
+            return response
         body = await exchange.read_body()
         if len(body) < adapter.offload_bytes:
             encoded = adapter.encode(exchange, body)
         else:
             encoded = await off_loop(partial(adapter.encode, exchange, body))
-        response = await self.streamed(exchange, encoded)
+        response = await calls.streamed(exchange, encoded)
         reply = await read_reply(response)
         try:
             if len(reply.body) < adapter.offload_bytes:
@@ -42,6 +47,17 @@ class Adapt:
             raise
         finally:
             _close(response)
+
+
+class UpstreamCalls:
+    """The route's upstream as the adapter calls it for one exchange. Implements gateway.api.adapter.Calls."""
+
+    __slots__ = ("_forward", "answered")
+
+    def __init__(self, forward: Forward) -> None:
+        self._forward = forward
+        self.answered = False
+        """Whether the adapter has given the caller's answer: what it reads from then on is a stream's rest."""
 
     async def whole(self, exchange: Exchange, encoded: Encoded) -> Reply:
         response = await self.streamed(exchange, encoded)
@@ -58,8 +74,40 @@ class Adapt:
         if encoded.body is not None:
             headers.add(b"content-type", encoded.content_type)
         headers.extend(encoded.headers)
-        target = encoded.target if encoded.target is not None else self._forward.target(exchange)
-        return await self._forward.call(exchange, encoded.method, target, headers, encoded.body, encoded.correlation)
+        forward = self._forward
+        target = encoded.target if encoded.target is not None else forward.target(exchange)
+        response = await forward.call(exchange, encoded.method, target, headers, encoded.body, encoded.correlation)
+        if isinstance(response.body, Body):
+            response.body = _TimelyBody(response.body, exchange, self)
+        return response
+
+
+class _TimelyBody(Body):
+    """An answer that arrives within the deadline, as far as the adapter needs it before the caller has an answer's head."""
+
+    __slots__ = ("_calls", "_exchange", "_source", "length")
+
+    def __init__(self, source: Body, exchange: Exchange, calls: UpstreamCalls) -> None:
+        self.length = source.length
+        self._source = source
+        self._exchange = exchange
+        self._calls = calls
+
+    async def read(self) -> bytes:
+        if self._calls.answered:
+            return await self._source.read()
+        try:
+            async with asyncio.timeout(self._exchange.deadline - time.monotonic()):
+                return await self._source.read()
+        except TimeoutError:
+            self._source.close()
+            raise body_late(self._exchange.upstream) from None
+
+    def close(self) -> None:
+        self._source.close()
+
+    def set_aside(self) -> None:
+        self._source.set_aside()
 
 
 def judges(adapter: Codec | CallAdapter) -> bool:

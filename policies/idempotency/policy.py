@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from gateway.api.backoff import doubled_s
-from gateway.api.errors import Cause, StoreError, UpstreamError
+from gateway.api.errors import StoreError, body_late
 from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Body, Headers, Response
 from gateway.api.pause import pause
@@ -159,10 +159,7 @@ class IdempotencyLayer(KeyedLayer):
                         size += len(piece)
             except TimeoutError:
                 body.close()
-                detail = "its body did not end in time"
-                raise UpstreamError(
-                    Cause.TIMEOUT, "body", sent=True, upstream=exchange.upstream, detail=detail
-                ) from None
+                raise body_late(exchange.upstream) from None
             if size > self._max_response:
                 response.body = answers.Continued(pieces, body)
                 return Answer(response.status, (), b"", too_large=True)

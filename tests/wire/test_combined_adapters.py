@@ -10,9 +10,9 @@ import pytest
 
 from gateway.testing.upstream import Peer, Script
 from tests.wire.conftest import Perform
-from tests.wire.plays import Answer, Stage
+from tests.wire.plays import Answer, Stage, holds
 from tests.wire.test_combinations import IDEMPOTENT, KEY, call, post, seen
-from tests.wire.test_messages import COPYBOOK, LLZZ, framed, record
+from tests.wire.test_messages import COPYBOOK, LLZZ, bulk, framed, record
 from tests.wire.test_resilience import value
 
 WSDL = Path(__file__).parents[2] / "config" / "wsdl" / "inventory.wsdl"
@@ -305,3 +305,39 @@ def test_a_key_in_front_of_records(play: Perform, tmp_path: Path) -> None:
         routes=records(tmp_path, idempotency=IDEMPOTENT, retry={"backoff": "1ms"}),
         state=str(tmp_path / "state"),
     )
+
+
+@pytest.mark.parametrize("kind", ["soap", "records", "lines"])
+def test_an_adapter_waits_for_an_answers_body_until_the_deadline(play: Perform, tmp_path: Path, kind: str) -> None:
+    """`timeout.total` holds to the last byte where an adapter buffers; `timeout.idle` of the upstream is 30 s here."""
+
+    async def begins_only(peer: Peer) -> None:
+        await peer.request()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: 500\r\n\r\n"
+        await peer.send(head, b"<" if kind == "soap" else b"0")
+        await peer.gone()
+
+    async def scene(stage: Stage) -> None:
+        answer = await stage.ask(call("GET", path="/items/valve"))
+        assert (answer.status, answer.problem["code"], answer.problem["stage"]) == (504, "upstream.timeout", "body")
+        again = await stage.ask(call("GET", path="/items/valve"))
+        assert again.problem["code"] == "breaker.open"
+        await stage.quiet()
+        await holds(lambda: stage.figures()["open"] == 0)
+
+    adapters: dict[str, dict[str, Any]] = {
+        "soap": {"soap": {"wsdl": str(WSDL), "operation": "GetItem", "request": {"Item": "{path.item}"}}},
+        "records": records(tmp_path)[0]["adapter"],
+        "lines": bulk(tmp_path, None)["routes"][0]["adapter"],
+    }
+    if kind == "records":
+        adapters["records"]["fixed_width"]["request"]["values"] = {"TICKET": 1}
+    route = {
+        "name": kind,
+        "match": {"path": "/items/{item}"},
+        "public": True,
+        "upstream": "orders",
+        "adapter": adapters[kind],
+        "policies": {"timeout": {"total": "300ms"}, "breaker": {"failures": 1}},
+    }
+    play(scene, begins_only, routes=[route])
