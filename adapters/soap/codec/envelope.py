@@ -12,7 +12,7 @@ from typing import Final
 from lxml import etree
 
 from adapters.soap.codec.answers import Answer, path_of
-from adapters.soap.codec.errors import NOT_UNDERSTOOD, Deviation, Misfit
+from adapters.soap.codec.errors import Deviation, Misfit
 from adapters.soap.codec.faults import SoapFault, read_fault
 from adapters.soap.codec.lexical_form import Numbers
 from adapters.soap.codec.message import gathered, header_elements
@@ -244,13 +244,8 @@ class OperationCodec:
             element = self.answer_headers.get(str(block.tag))
             if element is not None:
                 found[local_name(element.name)] = self._literal.element(element)(block, answer)
-            elif (
-                (block.get(f"{{{namespace}}}mustUnderstand") or "").strip() in ("1", "true")
-                and split(str(block.tag))[0] not in understood
-                and _for_us(block, namespace)
-            ):
-                # SOAP 1.1 §4.2.3, SOAP 1.2 part 1 §5.2.3
-                answer.deviate(block, NOT_UNDERSTOOD)
+            elif split(str(block.tag))[0] not in understood and must_be_understood(block):
+                answer.deviate(block, "must be understood, but is not")
         return found
 
 
@@ -262,7 +257,11 @@ def child_called(root: etree._Element, tag: str) -> etree._Element | None:
     return None
 
 
-def _for_us(block: etree._Element, namespace: str) -> bool:
-    """SOAP 1.1 §4.2.2, SOAP 1.2 part 1 §2.2: a block may be meant for somebody else on the way."""
+def must_be_understood(block: etree._Element) -> bool:
+    """Whether a header block is for us (SOAP 1.1 §4.2.2, 1.2 part 1 §2.2), and mandatory (1.1 §4.2.3, 1.2 part 1 §5.2.3)."""
+    header = block.getparent()
+    namespace = split(str(header.tag))[0] if header is not None else ""
+    if (block.get(f"{{{namespace}}}mustUnderstand") or "").strip() not in ("1", "true"):
+        return False
     role = (block.get(f"{{{namespace}}}actor") or block.get(f"{{{namespace}}}role") or "").strip()
     return not role or role.endswith(("/actor/next", "/role/next", "/role/ultimateReceiver"))

@@ -32,7 +32,3 @@ class Deviation(Exception):
         super().__init__(f"{where}: {detail}" if where else detail)
         self.detail = detail
         self.where = where
-
-
-NOT_UNDERSTOOD = "must be understood, but is not"
-"""The detail of a Deviation at a header block; SOAP has a fault code of its own for it."""

@@ -6,16 +6,32 @@ from dataclasses import dataclass, replace
 
 from lxml import etree
 
+from adapters.soap.addressing import WSA
 from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.envelope import HEADERS, NAMESPACES, OperationCodec
-from adapters.soap.codec.errors import NOT_UNDERSTOOD, Deviation
+from adapters.soap.codec.errors import Deviation
 from adapters.soap.codec.shared import Shared
 from adapters.soap.config import SoapConfig
+from adapters.soap.listen.blocks import NotUnderstood, not_understood
 from adapters.soap.schema.model import split
 from adapters.soap.schema.service_model import Message, Operation, Version
 from gateway.api.errors import RequestRefused
 
 VERSIONS: dict[str, Version] = {namespace: version for version, namespace in NAMESPACES.items()}
+
+_ADDRESSING = frozenset((WSA,))
+
+
+class AlienBlocks(RequestRefused):
+    """Header blocks must be understood, and are not."""
+
+    def __init__(self, blocks: NotUnderstood) -> None:
+        names = ", ".join(split(name)[1] for name in blocks.names)[:200]
+        detail = (
+            f"The header block {names} must be understood, but is not; send it without mustUnderstand, or leave it out."
+        )
+        super().__init__(400, "soap.must-understand", detail)
+        self.blocks = blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +97,13 @@ class Dispatch:
                 400, "soap.version-mismatch", f"This service speaks SOAP {spoken}; send an envelope of that version."
             )
         operation, codec = self._found(version, root.find(f"{{{namespace}}}Body"), action)
+        alien = not_understood(root, codec.answer_headers)
+        if alien is not None:
+            raise AlienBlocks(alien)
         try:
             content = codec.decode(root, answer)
-            headers = codec.decode_headers(root, answer)
+            headers = codec.decode_headers(root, answer, _ADDRESSING)
         except Deviation as deviation:
-            if deviation.detail == NOT_UNDERSTOOD:
-                detail = f"The header block {deviation.where[:200]} must be understood, but is not; send it without mustUnderstand, or leave it out."
-                raise RequestRefused(400, "soap.must-understand", detail) from deviation
             detail = f"{deviation.where[:200]}: {deviation.detail}" if deviation.where else deviation.detail
             raise RequestRefused(
                 400,
@@ -103,7 +119,7 @@ class Dispatch:
             raise RequestRefused(400, "soap.bad-envelope", "The envelope has no Body; send one with the message.")
         offered = self._offered.get((version, str(body[0].tag) if len(body) else ""), [])
         if len(offered) > 1:  # one message, several operations: the action tells them apart
-            offered = [one for one in offered if one[0].action == action] or offered
+            offered = [one for one in offered if action in (one[0].action, one[0].wsa_action)] or offered
         if not offered:
             raise RequestRefused(
                 400,

@@ -27,9 +27,17 @@ _UNWRITABLE: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010f
 
 
 def fault_response(
-    version: Version, status: int, code: str, reason: str, *, detail: str = "", declarations: str = "", target: str = ""
+    version: Version,
+    status: int,
+    code: str,
+    reason: str,
+    *,
+    header: str = "",
+    detail: str = "",
+    declarations: str = "",
+    target: str = "",
 ) -> Response:
-    """`code` as in `faults` (Client.NotFound); `status` is what the answer would be without SOAP. `detail` is markup.
+    """`code` as in `faults` (Client.NotFound); `status` is what the answer would be without SOAP. `header`, `detail`: markup.
 
     SOAP 1.1 §6.2 has 500 for every fault; SOAP 1.2 part 2 §7.5.2.2 has 400 for the sender's.
     """
@@ -40,9 +48,10 @@ def fault_response(
     else:
         body = _fault_12(segments, status, reason, detail, target)
         plain = 400 if "<env:Value>env:Sender<" in body else 500
+    blocks = f"<env:Header>{header}</env:Header>" if header else ""
     envelope = (
         f'<?xml version="1.0" encoding="UTF-8"?><env:Envelope xmlns:env="{NAMESPACES[version]}"{declarations}>'
-        f"<env:Body>{body}</env:Body></env:Envelope>"
+        f"{blocks}<env:Body>{body}</env:Body></env:Envelope>"
     )
     fields = Headers([(b"content-type", MEDIA[version]), (b"cache-control", b"no-store")])
     return Response(status if status in _SPEAKING else plain, fields, envelope.encode())

@@ -21,7 +21,8 @@ from adapters.soap.codec.parsing import NotXml, parse
 from adapters.soap.codec.parts_reader import BadMultipart
 from adapters.soap.codec.shared import Shared
 from adapters.soap.config import Listen, SoapConfig
-from adapters.soap.listen.dispatch import Called, Dispatch
+from adapters.soap.listen.blocks import FAULT_ACTION, Addressed, NotUnderstood, addressed
+from adapters.soap.listen.dispatch import AlienBlocks, Called, Dispatch
 from adapters.soap.listen.faults import MEDIA, code_for, fault_response, problem_detail
 from adapters.soap.listen.outgoing import BODILESS, Outgoing, compile_outgoing
 from adapters.soap.listen.served import ServedDocuments
@@ -103,7 +104,15 @@ class SoapFront(CallAdapter):
         if not action:  # SOAP 1.1 §6.1.1
             action = (exchange.request.headers.get(b"soapaction") or b"").decode("latin-1").strip().strip('"')
         answer = Answer(attachment=lookup(parts, self._config.attachments))
-        called = self._dispatch.called(root, action, answer)
+        said = addressed(root)
+        if said is not None:
+            exchange.keep(said)
+            action = action or said.action
+        try:
+            called = self._dispatch.called(root, action, answer)
+        except AlienBlocks as refusal:
+            exchange.keep(refusal.blocks)
+            raise
         outgoing = self._outgoing[called.operation.name]
         return Asked(called, outgoing, self._encoded(exchange, called, outgoing, parts))
 
@@ -137,7 +146,9 @@ class SoapFront(CallAdapter):
         elif type(content) is dict and type(content.get(HEADERS)) is dict:
             headers = content.pop(HEADERS)
         try:
-            envelope = called.codec.encode(content, headers).encode()
+            said = exchange.kept(Addressed)
+            blocks = [said.answer(called.operation.wsa_answer)] if said is not None else []
+            envelope = called.codec.encode(content, headers, blocks).encode()
         except Misfit as misfit:
             raise BadReply(misfit.detail, where=misfit.pointer) from misfit
         version = called.operation.version
@@ -168,6 +179,7 @@ class SoapFront(CallAdapter):
                 reply.status,
                 code_for(reply.status, self._config.faults),
                 reason,
+                header=_header(exchange),
                 detail=detail,
                 declarations=prefixes.declarations() if detail else "",
                 target=self._shared.wsdl.target,
@@ -201,8 +213,11 @@ class SoapFront(CallAdapter):
         assert isinstance(refusal.body, bytes), "problems are bytes"
         said = orjson.loads(refusal.body)
         code = _CODES.get(said["code"]) or ("Client" if refusal.status < 500 else "Server")
+        version = self._version(exchange)
+        alien = exchange.kept(NotUnderstood)
+        blocks = _header(exchange) + (alien.block() if alien is not None and version == "1.2" else "")
         fault = fault_response(
-            self._version(exchange), refusal.status, code, said["detail"], detail=problem_detail(said)
+            version, refusal.status, code, said["detail"], header=blocks, detail=problem_detail(said)
         )
         fault.headers.extend(field for field in refusal.headers if field[0] not in (b"content-type", b"cache-control"))
         return fault
@@ -237,6 +252,12 @@ class SoapFront(CallAdapter):
         public = exchange.snapshot.public_url
         base = public.rstrip("/") if public else f"{request.scheme}://{request.authority.decode('latin-1')}"
         return base + request.path
+
+
+def _header(exchange: Exchange) -> str:
+    """The header blocks of a fault."""
+    said = exchange.kept(Addressed)
+    return said.answer(FAULT_ACTION) if said is not None else ""
 
 
 def outgoing_of(config: SoapConfig, listen: Listen, shared: Shared, name: str) -> Outgoing:

@@ -48,6 +48,7 @@ class Operation:
     faults: tuple[Part, ...] = ()
     doc: str = ""
     wsa_action: str = ""
+    wsa_answer: str = ""
 
 
 @dataclass(slots=True)

@@ -149,7 +149,8 @@ class _Reader:
             here,
             tuple(self._faults(abstract, types_file)),
             _documentation(abstract),
-            _wsa_action(types, wanted, name, action),
+            _wsa_action(types, wanted, name if answered is None else f"{name}Request", action),
+            _wsa_action(types, answered, f"{name}Response") if answered is not None else "",
         )
 
     def _faults(self, abstract: etree._Element, file: str) -> Iterator[Part]:
@@ -239,8 +240,11 @@ class _Reader:
         return parts
 
 
-def _wsa_action(types: etree._Element, wanted: etree._Element, name: str, action: str) -> str:
-    """WS-Addressing 1.0 Metadata §4.4.1: what the WSDL says, else the SOAPAction, else the default pattern."""
+def _wsa_action(types: etree._Element, wanted: etree._Element, name: str, action: str = "") -> str:
+    """WS-Addressing 1.0 Metadata §4.4.1: what the WSDL says, else the SOAPAction, else the default pattern.
+
+    `name` is what WSDL 1.1 §2.4.5 calls a message that has no name.
+    """
     for namespace in ("http://www.w3.org/2007/05/addressing/metadata", "http://www.w3.org/2006/05/addressing/wsdl"):
         said = wanted.get(clark(namespace, "Action"))
         if said:
@@ -250,8 +254,7 @@ def _wsa_action(types: etree._Element, wanted: etree._Element, name: str, action
     root = types.getparent()
     target = (root.get("targetNamespace") if root is not None else None) or ""
     separator = ":" if target.startswith("urn:") else "/"
-    ending = wanted.get("name") or f"{name}Request"
-    return f"{target.rstrip('/')}{separator}{types.get('name')}{separator}{ending}"
+    return f"{target.rstrip('/')}{separator}{types.get('name')}{separator}{wanted.get('name') or name}"
 
 
 def _soap(node: etree._Element, local: str) -> bool:

@@ -204,6 +204,55 @@ def test_a_header_block_for_somebody_else_is_not_ours() -> None:
     assert response.status == 200
 
 
+WSA = "http://www.w3.org/2005/08/addressing"
+ADDRESSED = f'''<a:Action xmlns:a="{WSA}" e:mustUnderstand="1">urn:x</a:Action><a:MessageID xmlns:a="{WSA}">urn:uuid:&amp;1</a:MessageID>
+  <a:ReplyTo xmlns:a="{WSA}"><a:Address> {WSA}/anonymous </a:Address></a:ReplyTo><a:To xmlns:a="{WSA}" e:mustUnderstand="1">http://x</a:To>'''
+
+
+def related(response: Response) -> tuple[str | None, str | None]:
+    """What the answer says that it is, and that it relates to."""
+    assert isinstance(response.body, bytes)
+    header = etree.fromstring(response.body).find("{*}Header")
+    assert header is not None
+    return header.findtext(f"{{{WSA}}}Action"), header.findtext(f"{{{WSA}}}RelatesTo")
+
+
+@pytest.mark.parametrize("namespace", [S11, S12])
+def test_who_speaks_ws_addressing_is_answered_in_it(namespace: str) -> None:
+    kind = XML if namespace == S11 else "application/soap+xml"
+    adapter = front("orders/orders.wsdl")
+    response, _ = asked(adapter, envelope(GET, ADDRESSED, namespace), answer={"order": [ORDER]}, content_type=kind)
+    assert response.status == 200
+    assert related(response) == ("urn:example:orders:Orders:GetOrderResponse", "urn:uuid:&1")
+    refused, _ = asked(adapter, envelope(GET, ADDRESSED, namespace), 404, {}, content_type=kind)
+    assert related(refused) == (f"{WSA}/soap/fault", "urn:uuid:&1")
+    wrong, _ = asked(adapter, envelope(GET.replace("number", "nummer"), ADDRESSED, namespace), content_type=kind)
+    assert related(wrong) == (f"{WSA}/soap/fault", "urn:uuid:&1")
+
+
+def test_who_does_not_speak_ws_addressing_hears_none() -> None:
+    response, _ = asked(front(), envelope(GET), answer={"order": [ORDER]})
+    assert b"addressing" not in response.body  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("block", ["ReplyTo", "FaultTo"])
+def test_an_answer_cannot_go_elsewhere(block: str) -> None:
+    there = f'<a:{block} xmlns:a="{WSA}"><a:Address>http://127.0.0.1/there</a:Address></a:{block}>'
+    response, backend = asked(front(), envelope(GET, there))
+    assert (code_of(response), backend.sent) == ("env:Client", [])
+    assert b"soap.reply-elsewhere" in response.body  # type: ignore[operator]
+
+
+def test_soap_12_names_the_blocks_that_are_not_understood() -> None:
+    """SOAP 1.2 part 1 §5.4.8."""
+    block = '<w:Security xmlns:w="urn:w" e:mustUnderstand="true"/><w:Other xmlns:w="urn:w"/><v:More xmlns:v="urn:v&amp;" e:mustUnderstand="1"/>'
+    response, backend = asked(front(), envelope(GET, block, S12), content_type="application/soap+xml")
+    assert (response.status, code_of(response), backend.sent) == (500, "env:MustUnderstand", [])
+    root = etree.fromstring(response.body)  # type: ignore[arg-type]
+    named = root.findall(f"{{{S12}}}Header/{{{S12}}}NotUnderstood")
+    assert [(one.get("qname"), one.nsmap["q"]) for one in named] == [("q:Security", "urn:w"), ("q:More", "urn:v&")]
+
+
 FAULTS = {"Client.NotFound": 404, "Client.OutOfStock": 409}
 
 
