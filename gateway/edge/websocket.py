@@ -108,7 +108,8 @@ class WebSocket:
             await self._close(self._socket.close_code, self._socket.close_reason)
 
     async def _answer(self, message: MutableMapping[str, Any]) -> None:
-        headers = [field for field in message["headers"] if field[0] not in HANDSHAKE]
+        # servers add a Date to answers to handshakes, whatever is there
+        headers = [field for field in message["headers"] if field[0] not in HANDSHAKE and field[0] != b"date"]
         if self._socket is None or message["status"] != 101:
             if self._socket is not None:  # a policy has answered in its place
                 self._socket.close()

@@ -237,13 +237,14 @@ def test_an_extension_or_a_subprotocol_that_was_not_offered_is_502(play: Perform
 
 
 def test_an_upstreams_refusal_passes(play: Perform) -> None:
-    refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nX-Why: a\r\nContent-Length: 4\r\n\r\nno!!"
+    refusal = b"HTTP/1.1 403 Forbidden\r\nDate: Mon, 23 Nov 2026 06:26:04 GMT\r\nContent-Type: text/plain\r\nX-Why: a\r\nContent-Length: 4\r\n\r\nno!!"
 
     async def scene(stage: Stage) -> None:
         caller = await stage.caller()
         await caller.send(handshake())
         answer = await caller.answer(check=False)
         assert (answer.status, answer.body, answer.get(b"x-why")) == (403, b"no!!", [b"a"])
+        assert len(answer.get(b"date")) == 1
 
     async def script(peer: Peer) -> None:
         await peer.head()
