@@ -19,14 +19,14 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, Popen
-from typing import Any
 
 from machine import record
 from processes import cpu_and_rss, process_tree
+from timing import best
 
 from gateway.compile import Compiler
 from gateway.compile.plan import Plan
@@ -88,17 +88,6 @@ def compiled(folder: Path) -> Plan:
     return done.plan
 
 
-def best(items: Sequence[Any], work: Callable[[Any], object]) -> float:
-    """µs of CPU for each item."""
-    fastest = 9.0
-    for _ in range(ROUNDS):
-        started = time.process_time()
-        for item in items:
-            work(item)
-        fastest = min(fastest, time.process_time() - started)
-    return fastest / len(items) * 1e6
-
-
 def look_ups(plan: Plan, size: int) -> list[float]:
     table = ConsumerTable.of(plan.consumers)
     chosen = [random.Random(size).randrange(size) for _ in range(ASKED)]
@@ -120,10 +109,10 @@ def look_ups(plan: Plan, size: int) -> list[float]:
     gc.collect()
     gc.disable()
     costs = [
-        best(clients, lambda one: table.by_client("partners", one)),
-        best(digests, table.by_key_digest),
-        best(certificates, lambda one: table.by_certificate(one, "")),
-        best(exchanges, authenticator.identify_nowait),  # type: ignore[union-attr]
+        best(clients, lambda one: table.by_client("partners", one), ROUNDS),
+        best(digests, table.by_key_digest, ROUNDS),
+        best(certificates, lambda one: table.by_certificate(one, ""), ROUNDS),
+        best(exchanges, authenticator.identify_nowait, ROUNDS),  # type: ignore[union-attr]
     ]
     gc.enable()
     return costs

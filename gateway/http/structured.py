@@ -15,8 +15,6 @@ from decimal import Decimal
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
-MAX_INTEGER = 999_999_999_999_999  # RFC 9651 §3.3.1: fifteen digits
-
 
 class StructuredError(ValueError):
     """Not a structured field of the type asked for; nothing of it is used."""

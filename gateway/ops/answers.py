@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -33,6 +34,11 @@ class Json(Response):
 
 class Problem(Json):
     media_type = "application/problem+json"
+
+
+def moment(unix_s: float, to: Literal["seconds", "milliseconds"] = "milliseconds") -> str:
+    """RFC 3339, in UTC."""
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec=to).replace("+00:00", "Z")
 
 
 def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> Problem:

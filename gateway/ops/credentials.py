@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -13,7 +12,7 @@ from starlette.responses import Response
 
 from gateway.api.config import parse_duration
 from gateway.api.orders import LastUses, Revoke
-from gateway.ops.answers import Json, problem
+from gateway.ops.answers import Json, moment, problem
 from gateway.runtime.ops_backend import OpsBackend
 
 MAX_BODY = 16 * 1024
@@ -41,7 +40,7 @@ class CredentialOrders:
             for answers in await self._backend.purge(order)
             if isinstance(answers, list)
         ]
-        until = _moment(order.until)
+        until = moment(order.until, "seconds")
         return Json({"workers": len(counts), "forgotten": sum(counts), "until": until, "recorded": recorded})
 
     async def keys(self, request: Request) -> Response:
@@ -59,8 +58,8 @@ class CredentialOrders:
             {
                 "consumer": each,
                 "id": key_id,
-                "expires": None if expires is None else _moment(expires),
-                "last_used": _moment(used[digest]) if digest in used else None,
+                "expires": None if expires is None else moment(expires, "seconds"),
+                "last_used": moment(used[digest], "seconds") if digest in used else None,
             }
             for each in (consumers if name is None else (name,))
             for digest, key_id, expires in consumers[each].keys
@@ -109,8 +108,3 @@ def _tables(answers: list[object]) -> Iterator[Mapping[Any, float]]:
     for answer in answers:
         if isinstance(answer, list):
             yield from (one for one in answer if isinstance(one, Mapping))
-
-
-def _moment(seconds: float) -> str:
-    """RFC 3339, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

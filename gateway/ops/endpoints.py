@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.compile.finding import Finding
-from gateway.ops.answers import Json, problem
+from gateway.ops.answers import Json, moment, problem
 from gateway.ops.standings import standings_of
 from gateway.ops.totals import Ledger, upstreams_of, usable_of
 from gateway.runtime.counters import Counters
@@ -71,8 +70,8 @@ class Endpoints:
         status = self._backend.status()
         document = {
             "version": status.version,
-            "applied_at": _moment(status.applied_at),
-            "started_at": _moment(status.started_at),
+            "applied_at": moment(status.applied_at),
+            "started_at": moment(status.started_at),
             "listeners": list(status.listeners),
             "workers": {
                 "alive": status.workers_alive,
@@ -103,19 +102,14 @@ def _attempt(outcome: Outcome) -> dict[str, Any]:
     """What became of the newest attempt; not always that of the version that is served."""
     match outcome:
         case Applied(version, changed, at):
-            return {"result": "applied", "at": _moment(at), "version": version, "changed": changed}
+            return {"result": "applied", "at": moment(at), "version": version, "changed": changed}
         case Rejected(findings, at):
-            return {"result": "rejected", "at": _moment(at), "findings": _findings(findings)}
+            return {"result": "rejected", "at": moment(at), "findings": _findings(findings)}
         case Abandoned(reason, at):
-            return {"result": "abandoned", "at": _moment(at), "reason": reason}
+            return {"result": "abandoned", "at": moment(at), "reason": reason}
         case _:
             assert_never(outcome)
 
 
 def _findings(findings: Sequence[Finding]) -> list[dict[str, str | int]]:
     return [finding.as_dict() for finding in findings]
-
-
-def _moment(seconds: float) -> str:
-    """RFC 3339, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

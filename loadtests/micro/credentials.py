@@ -11,10 +11,8 @@ import asyncio
 import gc
 import hashlib
 import json
-import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
@@ -26,6 +24,7 @@ from gateway.compile.plan import ConsumerPlan
 from gateway.runtime.consumers import ConsumerTable
 from gateway.testing.exchange import FakeScope, FakeSnapshot, make_exchange
 from gateway.testing.tokens import TokenDesk
+from loadtests.timing import best
 from policies import api_key, oauth2
 from policies.oauth2.keys import KeySet, read_key_set
 from policies.oauth2.token import Token, read_token
@@ -35,17 +34,6 @@ MANY = 150
 TURNS = 40
 KEY = "sgk_k0000000_" + "a" * 43
 BROWSER = [("host", "api.example"), ("user-agent", "hey/0.0.1"), ("accept", "*/*"), ("accept-encoding", "gzip")]
-
-
-def best(items: Sequence[Any], work: Callable[[Any], object], runs: int = 15) -> float:
-    """µs of CPU for each item."""
-    fastest = 9.0
-    for _ in range(runs):
-        started = time.process_time()
-        for item in items:
-            work(item)
-        fastest = min(fastest, time.process_time() - started)
-    return fastest / len(items) * 1e6
 
 
 def main() -> None:
