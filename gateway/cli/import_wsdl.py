@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 import yaml
 
@@ -55,5 +55,5 @@ def import_wsdl(
 
 def _text(document: dict[str, object], path: Path) -> str:
     if path.suffix == ".json":
-        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"  # bounds may have any number of digits
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)

@@ -65,7 +65,7 @@ def describe(
     if operation is not None and not listed:
         _fail(f"{file}: no operation {operation}; there are: {', '.join(found.name for _, found in wsdl.operations())}")
     document = {"wsdl": file, "operations": listed, "$defs": schemas.definitions}
-    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))  # bounds may have any number of digits
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Final
 
 from adapters.soap.codec.lexical import family
 from adapters.soap.codec.lexical_form import Numbers
+from adapters.soap.codec.numerals import MAX_DIGITS
 from adapters.soap.codec.patterns import translatable
 from adapters.soap.schema.builtins import INTEGER_BOUNDS
 from adapters.soap.schema.model import SimpleType
@@ -93,7 +94,7 @@ def _number(text: str | None) -> int | float | None:
         value = Decimal(text) if text is not None else None
     except InvalidOperation:
         return None
-    if value is None or not value.is_finite():
+    if value is None or not value.is_finite() or value.adjusted() > MAX_DIGITS:
         return None
     return int(value) if value == value.to_integral_value() else float(value)
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from gateway.cli.import_wsdl import import_wsdl
 from gateway.cli.wsdl import app
+from tests.unit.adapters.soap.wsdls import wsdl_of
 
 WSDLS = Path(__file__).parents[1] / "adapters" / "soap" / "wsdl"
 ORDERS = str(WSDLS / "orders" / "orders.wsdl")
@@ -142,3 +143,22 @@ def test_every_wsdl_can_be_imported_and_described(tmp_path: Path, name: str) -> 
         == 0
     )
     assert run("wsdl", "describe", str(WSDLS / name))[0] == 0
+
+
+def test_bounds_of_any_number_of_digits_are_described(tmp_path: Path) -> None:
+    file = tmp_path / "large.wsdl"
+    bound = '<x:simpleType><x:restriction base="x:{}"><x:maxInclusive value="{}"/></x:restriction></x:simpleType>'
+    fields = (("n", "integer", "9" * 30), ("d", "double", "1E300"), ("m", "double", "1E99999"))
+    schema = "".join(
+        f'<x:element name="{name}">{bound.format(kind, value)}</x:element>' for name, kind, value in fields
+    )
+    file.write_text(
+        wsdl_of(f'<x:element name="A"><x:complexType><x:all>{schema}</x:all></x:complexType></x:element>', "A")
+    )
+    code, out, _ = run("wsdl", "describe", str(file))
+    described = json.loads(out)["operations"][0]["request"]["properties"]
+    assert (code, described["n"]["maximum"]) == (0, 10**30 - 1)
+    code, _, _ = run(
+        "import", "wsdl", str(file), "--out", str(tmp_path / "r.yaml"), "--openapi", str(tmp_path / "o.json")
+    )
+    assert (code, f": {'9' * 30}" in (tmp_path / "o.json").read_text()) == (0, True)
