@@ -30,16 +30,16 @@ async def open_websocket(
     """
     now = sweep.loop.time
     pool = targets.only or targets.pick(request)
+    if pool is None:
+        raise targets.none_healthy()
     failed: tuple[Pool, ...] = ()
-    while pool is not None:
+    while True:
         due = min(deadline, now() + pool.first_byte_s)
         try:
             socket = await _connected(upstream, pool, sweep, due)
-        except UpstreamError:
+        except UpstreamError as error:
             failed = (*failed, pool)
-            pool = None if now() >= deadline else targets.pick(request, failed)
-            if pool is None:
-                raise
+            pool = targets.instead(request, failed, error, deadline)
             continue
         pool.requests += 1
         if request.tried is not None:
@@ -56,7 +56,6 @@ async def open_websocket(
         finally:
             if not socket.is_open:
                 socket.close()
-    raise targets.none_healthy()
 
 
 async def _connected(upstream: str, pool: Pool, sweep: Sweep, due: float) -> UpstreamSocket:
