@@ -66,9 +66,14 @@ class Signer:
         for name in self._names:
             # §2.1: without blanks around each, joined as one list
             values = [value.strip(b" \t") for field, value in fields if field == name]
-            if values:
-                components.append(b'"%b"' % name)
-                lines.append(b'"%b": %b' % (name, b", ".join(values)))
+            if not values:
+                continue
+            component = b'"%b"' % name
+            if not all(map(bytes.isascii, values)):  # §2.1.3: what is signed is ASCII, so others go in base64
+                component += b";bs"
+                values = [b":%b:" % b64encode(value) for value in values]
+            components.append(component)
+            lines.append(b"%b: %b" % (component, b", ".join(values)))
         label = self._label
         # §2.3, in the order in which §2.5 signs them
         parameters = b'(%b);created=%d;expires=%d;keyid="%b";alg="hmac-sha256"' % (

@@ -140,6 +140,17 @@ def test_a_field_that_came_in_several_lines_is_signed_as_one_list():
     )
 
 
+def test_a_field_beyond_ascii_is_signed_in_base64():
+    """RFC 9421 §2.1.3: each line by itself."""
+    fields = Headers([(b"x-name", b"Zo\xeb"), (b"x-name", b"Ann")])
+    Signer(["X-Name"], "k", "s" * 32, 10).apply(fields, "GET", 100)
+    parameters = '("@method" "x-name";bs);created=100;expires=110;keyid="k";alg="hmac-sha256"'
+    base = f'"@method": GET\n"x-name";bs: :Wm/r:, :QW5u:\n"@signature-params": {parameters}'
+    expected = base64.b64encode(hmac.digest(b"s" * 32, base.encode(), "sha256"))
+    assert fields.get(b"signature-input") == f"k={parameters}".encode()
+    assert fields.get(b"signature") == b"k=:%b:" % expected
+
+
 @pytest.mark.parametrize(
     "request_",
     [
