@@ -88,6 +88,7 @@ class Sessions:
         if session.max_streams < 1:
             session.close()
             raise self._failed(Cause.OVERLOAD, "the upstream allows no stream")
+        session.idle_since = self._loop.time()  # whoever waits for it takes a place in the next turn
         self._sessions.append(session)
         self._home.sweep.keep_house(self._keep_house)
 

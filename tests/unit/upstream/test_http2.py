@@ -293,6 +293,25 @@ def test_a_body_that_is_given_up_cancels_its_stream(play: Play, caller_of: Calle
     play(scene)
 
 
+def test_a_connection_that_was_just_opened_is_not_closed_as_idle(play: Play, caller_of: CallerOf) -> None:
+    async def scene() -> None:
+        server = Http2Peer(ended(lambda peer, stream: peer.answer(stream, b"ok")))
+        async with ScriptedUpstream(server) as upstream:
+            caller = caller_of(upstream.url, protocol="http2")
+            keep_house = caller.sweep.keep_house
+
+            def at_once(work: Callable[[float], bool]) -> None:
+                keep_house(work)
+                work(asyncio.get_running_loop().time())  # before the call that waits has its turn
+
+            caller.sweep.keep_house = at_once  # type: ignore[method-assign]
+            assert (await caller.call()).body == b"ok"
+            assert server.connections == 1
+            caller.upstream.close()
+
+    play(scene)
+
+
 BAD_HEADS = {
     "upper case": [(b":status", b"200"), (b"X-A", b"1")],
     "connection": [(b":status", b"200"), (b"connection", b"close")],
