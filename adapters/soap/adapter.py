@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from functools import partial
 from os import urandom
 from secrets import token_hex
-from urllib.parse import urlsplit
 
 from lxml import etree
 
+from adapters.soap.address import target_of
 from adapters.soap.addressing import WSA, addressing_blocks, check_relation
 from adapters.soap.answer import AnswerReader
 from adapters.soap.attachments import MEDIA, as_attached, soap_message
@@ -64,7 +64,7 @@ class SoapCodec(Codec):
         self._by_parameters = by_parameters(root)
         self._open_headers = bool(codec.header_elements) and not config.headers
         self._attached = {part.name for part in operation.input.attached}
-        self._target = _target(config.address or port.address)
+        self._target = target_of(config.address, port.address)
         self.action = operation.action
         self.version = operation.version
         if any(not " " <= char <= "~" or char in '"\\' for char in operation.action):
@@ -231,13 +231,3 @@ class _SecurityHeader:
             self._verifier.verify(root, now())
             if self._lifetime_s:
                 check_timestamp(root, now())
-
-
-def _target(address: str) -> bytes:
-    """Path and query to call, in origin form. Raises ValueError for what cannot be a request target."""
-    parts = urlsplit(address)
-    path = parts.path or "/"
-    target = f"{path}?{parts.query}" if parts.query else path
-    if not path.startswith("/") or any(not "!" <= char <= "~" for char in target):
-        raise ValueError("address must be a path that begins with a slash, or a URL, in ASCII")
-    return target.encode("ascii")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from adapters.soap.address import target_of
 from adapters.soap.codec.message import body_elements
 from adapters.soap.codec.shape import shape_of
 from adapters.soap.schema.model import ComplexType, SimpleType
@@ -17,6 +18,7 @@ from adapters.soap.schema.service_model import Operation, Port, Wsdl
 _READING: Final = re.compile(
     r"(?:get|find|list|search|read|query|fetch|lookup|retrieve|count)(?=[A-Z0-9_]|$)", re.IGNORECASE
 )
+NOWHERE: Final = "http://backend.invalid:8080"
 MAX_NAME: Final = 63  # they become metric labels and store keys
 
 
@@ -66,6 +68,8 @@ def _lines(wsdl: Wsdl, routes: list[ImportedRoute], wsdl_path: str) -> Iterator[
     for upstream in dict.fromkeys(route.upstream for route in routes):
         address = next(route.port.address for route in routes if route.upstream == upstream)
         yield f"  {upstream}: {{targets: [{json.dumps(origin(address))}]}}\n"
+    if not all(_callable(route.port.address) for route in routes):
+        yield "# Where `address: /` stands the WSDL names no URL: set it to the path of the service, and `targets` to its host.\n"
     yield "routes:\n"
     for route in routes:
         if route.operation.doc:
@@ -85,14 +89,25 @@ def _route(route: ImportedRoute, wsdl_path: str, indent: str, method: str, suffi
 
 
 def wsdl_settings(route: ImportedRoute, wsdl_path: str) -> str:
-    return f"wsdl: {json.dumps(wsdl_path)}, operation: {json.dumps(route.operation.name)}"
+    named = f"wsdl: {json.dumps(wsdl_path)}, operation: {json.dumps(route.operation.name)}"
+    return named if _callable(route.port.address) else f"{named}, address: /"
+
+
+def _callable(address: str) -> bool:
+    try:
+        return bool(target_of(None, address))
+    except ValueError:
+        return False
 
 
 def origin(address: str) -> str:
     """Scheme, host and port of a soap:address; a placeholder that says so where it has none."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # a bracket that is not closed
+        return NOWHERE
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        return "http://backend.invalid:8080"
+        return NOWHERE
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 

@@ -10,6 +10,9 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
+from adapters.soap.check import check
+from adapters.soap.config import SoapConfig
+from gateway.api.adapter import AdapterScope
 from gateway.cli.import_wsdl import import_wsdl
 from gateway.cli.wsdl import app
 from tests.unit.adapters.soap.wsdls import wsdl_of
@@ -162,3 +165,19 @@ def test_bounds_of_any_number_of_digits_are_described(tmp_path: Path) -> None:
         "import", "wsdl", str(file), "--out", str(tmp_path / "r.yaml"), "--openapi", str(tmp_path / "o.json")
     )
     assert (code, f": {'9' * 30}" in (tmp_path / "o.json").read_text()) == (0, True)
+
+
+@pytest.mark.parametrize("address", ["REPLACE_WITH_ACTUAL_URL", "", "http://[broken", "http://backend.internal/söap"])
+def test_routes_of_a_wsdl_without_a_usable_address_are_to_be_completed(address: str, tmp_path: Path) -> None:
+    text = wsdl_of('<x:element name="A" type="x:string"/>', "A").replace("http://backend.internal/soap", address)
+    (tmp_path / "a.wsdl").write_text(text)
+    code, _, _ = run("import", "wsdl", str(tmp_path / "a.wsdl"), "--out", str(tmp_path / "r.yaml"))
+    routes = (tmp_path / "r.yaml").read_text()
+    (route,) = yaml.safe_load(routes)["routes"]
+    assert code == 0
+    assert route["adapter"]["soap"].get("address") == ("/" if address else None)
+    assert ("set it to the path of the service" in routes) == bool(address)
+    made = SoapConfig(**{**route["adapter"]["soap"], "wsdl": "a.wsdl"})
+    assert list(check(made, AdapterScope("r", "u", lambda path: (tmp_path / path).read_bytes()))) == []
+    complaints = list(check(made.model_copy(update={"address": None}), AdapterScope("r", "u", lambda path: (tmp_path / path).read_bytes())))  # fmt: skip
+    assert [("set address to the path" in one.message) for one in complaints] == [True] * bool(address)
