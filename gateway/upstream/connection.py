@@ -15,7 +15,7 @@ from gateway.api.errors import Cause, Stage, UpstreamError
 from gateway.api.messages import OnInterim, OnSlow, Response, UpstreamRequest
 from gateway.upstream.answer import AnswerReader
 from gateway.upstream.body import AnswerBody, trailed
-from gateway.upstream.draining import Draining
+from gateway.upstream.draining import Draining, why_lost
 from gateway.upstream.home import Home
 from gateway.upstream.sweep import SLOW_S
 from gateway.upstream.wire import Violation
@@ -245,7 +245,7 @@ class Connection(Draining):
         self._broke("the upstream closed the connection")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._broke("the connection was lost" if exc is None else f"the connection was lost: {type(exc).__name__}")
+        self._broke(why_lost(exc))
 
     # -- reading
 

@@ -1,4 +1,4 @@
-"""What asyncio tells a protocol of its transport's buffer, as a future to wait for. Writes nothing itself."""
+"""What asyncio tells a protocol of its transport: that it takes no more, as a future to wait for; and why it ended."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ class Draining(asyncio.Protocol):
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
+
+
+def why_lost(exc: Exception | None) -> str:
+    """What connection_lost() was told, in words that hold nothing of the other side's."""
+    return "the connection was lost" if exc is None else f"the connection was lost: {type(exc).__name__}"

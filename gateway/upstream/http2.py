@@ -13,6 +13,7 @@ from h2.exceptions import H2Error
 
 from gateway.api.errors import Cause
 from gateway.upstream.dial import Tls
+from gateway.upstream.draining import why_lost
 from gateway.upstream.http2_carried import Carried
 from gateway.upstream.http2_frames import Chatter, FrameCutter, is_goaway, last_stream
 from gateway.upstream.http2_settings import introduce, protocol
@@ -173,7 +174,11 @@ class Session(asyncio.Protocol):
         try:
             while not self.closed and (frame := self._input.take()) is not None:
                 self._chatter.hear(frame, self._heard)
-                self._frame(frame, touched)
+                if is_goaway(frame):
+                    self._go_away(frame)
+                    continue
+                for event in self._h2.receive_data(frame):
+                    self._event(event, touched)
         except (H2Error, Violation) as problem:
             detail = str(problem) if isinstance(problem, Violation) else f"HTTP/2 broken: {type(problem).__name__}"
             self._flush()  # h2's GOAWAY
@@ -189,17 +194,9 @@ class Session(asyncio.Protocol):
         self._end(Cause.RESET, "the upstream closed the connection")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        reason = "the connection was lost" if exc is None else f"the connection was lost: {type(exc).__name__}"
-        self._end(Cause.RESET, reason)
+        self._end(Cause.RESET, why_lost(exc))
 
     # -- reading
-
-    def _frame(self, frame: bytes, touched: dict[Carried, None]) -> None:
-        if is_goaway(frame):
-            self._go_away(frame)
-            return
-        for event in self._h2.receive_data(frame):
-            self._event(event, touched)
 
     def _event(self, event: events.Event, touched: dict[Carried, None]) -> None:
         match event:

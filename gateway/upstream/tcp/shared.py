@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from gateway.api.errors import Cause, Stage, UpstreamError
 from gateway.api.messages import Correlation, Headers, OnSlow, Response
 from gateway.upstream.connection import StaleConnection
+from gateway.upstream.draining import why_lost
 from gateway.upstream.sweep import Bounded
 from gateway.upstream.tcp.connection import OCTETS
 from gateway.upstream.tcp.framing import Frames, Messages
@@ -125,7 +126,7 @@ class SharedConnection(asyncio.Protocol):
         self._lost("the upstream closed the connection")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost("the connection was lost" if exc is None else f"the connection was lost: {type(exc).__name__}")
+        self._lost(why_lost(exc))
 
     def _deliver(self, message: bytes) -> None:
         offset, length = self.place
