@@ -170,10 +170,13 @@ class Origin:
         async def run() -> None:
             try:
                 response = await self.fetch(later, proceed, asked, stale, "stale", None)
-                if not isinstance(response.body, bytes):
-                    while await response.body.read():
-                        pass
-            except GatewayFault:
+                body, left = response.body, self._max_body
+                if not isinstance(body, bytes):
+                    # no caller reads it, and nobody leaves: a body without end would be read for ever
+                    async with asyncio.timeout(later.deadline - self._clock.monotonic()):
+                        while left >= 0 and (piece := await body.read()):
+                            left -= len(piece)
+            except (GatewayFault, TimeoutError):
                 pass  # the stale answer serves on while it may
             finally:
                 for close in reversed(later.closers or []):

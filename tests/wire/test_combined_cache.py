@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 
+import pytest
+
 from gateway.testing.upstream import Peer, answering, ok
 from tests.wire.conftest import Perform
 from tests.wire.plays import Stage, holds
@@ -110,6 +112,39 @@ def test_the_next_in_line_asks_when_the_caller_of_a_shared_call_leaves(combined:
         assert seen(stage) == 2
 
     combined(scene, script, cache={}, concurrency={"per": "ip", "max": 10}, retry={}, breaker={})
+
+
+@pytest.mark.parametrize("how", ["endless", "silent"])
+def test_a_refresh_that_nobody_waits_for_ends(combined: Perform, how: str) -> None:
+    """Behind a stale answer the upstream is asked anew: its body is read as far as it may be stored, and by the deadline."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        if peer.number == 0:
+            fields = b'Cache-Control: max-age=0\r\nETag: "a"\r\nConnection: close\r\n'
+            await peer.send(b"HTTP/1.1 200 OK\r\n%bContent-Length: 2\r\n\r\nok" % fields)
+            return
+        await peer.send(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n")
+        piece = b"400\r\n" + b"x" * 1024 + b"\r\n"
+        await peer.send(piece)
+        while how == "endless":  # until the gateway closes
+            await peer.send(piece)
+        await peer.gone()
+
+    async def scene(stage: Stage) -> None:
+        assert (await stage.ask(call())).body == b"ok"
+        assert (await stage.ask(call())).body == b"ok"
+        await holds(lambda: seen(stage) == 2)
+        await holds(lambda: value(stage, "bulkhead_in_use", "orders") == 0)
+        await holds(lambda: stage.figures()["open"] == 0)
+
+    combined(
+        scene,
+        script,
+        cache={"stale_while_revalidate": "1h", "max_body": "16KiB"},
+        bulkhead={"max": 1},
+        timeout={"total": "1s"},
+    )
 
 
 # -- retries
