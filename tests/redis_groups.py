@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Callable, Iterator
 
@@ -25,7 +26,15 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 
 
 def _low_port() -> int:
-    return next(port for port in iter(free_port, 0) if port + BUS < 65_536)
+    return next(port for port in iter(free_port, 0) if port + BUS < 65_536 and _is_free(port + BUS))
+
+
+def _is_free(port: int) -> bool:
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            return True
+    except OSError:
+        return False
 
 
 class RedisCluster:

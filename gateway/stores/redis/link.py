@@ -183,7 +183,11 @@ class Link(asyncio.Protocol):
         for call in self._pending:
             if call.due <= now:
                 call.fail(reason)
-        self._fail_next(reason)
+        late = [call for call in self._next if call.due <= now]
+        if late:
+            self._next = [call for call in self._next if call.due > now]
+            for call in late:
+                call.fail(reason, asked=False)
         self._look()
         self._owner.late(self)
 

@@ -204,6 +204,7 @@ def test_a_server_that_does_not_answer_is_waited_for_once(redis_program, play):
                 answers = await asyncio.gather(*(store.get("k") for _ in range(20)), return_exceptions=True)
                 assert loop.time() - began < 0.5  # ten times as long as they may take: the machine may be busy
                 assert {str(answer) for answer in answers} == {"no answer within 50 ms"}
+                await until(lambda: not backend.standing.available)  # a heartbeat was not answered either
                 with pytest.raises(StoreError, match="away"):
                     await store.get("k")
                 server.go_on()
@@ -217,6 +218,22 @@ def test_a_server_that_does_not_answer_is_waited_for_once(redis_program, play):
                     return await store.put("k", b"v", 60)
                 except StoreError:
                     await asyncio.sleep(0.01)
+
+    play(scenario())
+
+
+def test_one_late_answer_is_that_calls_trouble_alone(redis_program, play):
+    async def scenario():
+        with RedisServer(redis_program) as server:
+            async with opened(f"{server.url}?timeout=2s") as backend:
+                store = scoped(backend, "policy")
+                await store.put("k", b"v", 60)
+                server.pause()
+                with pytest.raises(StoreError, match="no answer within 2000 ms"):
+                    await store.get("k")
+                server.go_on()
+                assert await store.get("k") == b"v"
+                assert backend.standing.switches == 0
 
     play(scenario())
 
