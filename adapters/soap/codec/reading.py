@@ -22,7 +22,7 @@ from adapters.soap.codec.naming import polymorphic, type_names
 from adapters.soap.codec.reading_attributes import attributes_reader, check_undeclared
 from adapters.soap.codec.reading_content import general_reader, mixed_reader, plain_reader
 from adapters.soap.codec.references import dereference, expanded, included
-from adapters.soap.codec.shape import TEXT, TYPE, shape_of
+from adapters.soap.codec.shape import TEXT, TYPE, is_bare, shape_of
 from adapters.soap.schema.model import (
     SOAP_ENC_11,
     SOAP_ENC_12,
@@ -250,7 +250,7 @@ class Readers:
 
     def _simple_content(self, kind: ComplexType, text_type: SimpleType) -> ReadElement:
         content = self._leaf(Element("", text_type), text_type)
-        if not kind.attributes and kind.any_attribute is None:
+        if is_bare(kind):
 
             def read_bare(node: etree._Element, answer: Answer) -> object:
                 check_undeclared(node, answer)

@@ -130,6 +130,11 @@ def _shape_of(kind: ComplexType) -> Shape:
     return shape
 
 
+def is_bare(kind: ComplexType) -> bool:
+    """Text and nothing beside it: in JSON the value itself, as if the type were simple."""
+    return kind.text is not None and not kind.attributes and kind.any_attribute is None
+
+
 def particles_of(particle: Particle | None) -> Iterator[Particle]:
     if particle is not None:
         yield particle

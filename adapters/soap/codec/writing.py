@@ -21,7 +21,7 @@ from adapters.soap.codec.lexical import compile_lexical, family
 from adapters.soap.codec.lexical_form import Lexical
 from adapters.soap.codec.markup import Prefixes, escape_text, write_qname
 from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
-from adapters.soap.codec.shape import TEXT, TYPE, shape_of
+from adapters.soap.codec.shape import TEXT, TYPE, is_bare, shape_of
 from adapters.soap.codec.writing_types import array_writer, attributes_writer, plain_writer, simple_content_writer
 from adapters.soap.schema.model import AnyType, ComplexType, Element, SimpleType, local_name
 from adapters.soap.schema.schema import Schema
@@ -219,7 +219,7 @@ class Writers:
             raise Misfit(f"is not one of the types allowed here: {names or own_name}", TYPE)
         rest: object = {key: inner for key, inner in value.items() if key != TYPE}
         typed = "" if kind is declared and not self.encoded else f' xsi:type="{self.prefixes.qualified(kind.name)}"'
-        if isinstance(kind, SimpleType):
+        if isinstance(kind, SimpleType) or is_bare(kind):
             assert isinstance(rest, dict), "made above"
             if set(rest) != {TEXT}:
                 raise Misfit(f'a value of a simple type is written as {{"{TYPE}": …, "{TEXT}": …}}')

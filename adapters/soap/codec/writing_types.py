@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from adapters.soap.codec.errors import Misfit
 from adapters.soap.codec.markup import escape_attribute, free_attribute
 from adapters.soap.codec.naming import attribute_keys
-from adapters.soap.codec.shape import TEXT, Shape
+from adapters.soap.codec.shape import TEXT, Shape, is_bare
 from adapters.soap.schema.model import XSD, ComplexType, Element, SimpleType, clark, split
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _NO_LEAF: Final = ("", None, "")
 
 def simple_content_writer(writers: Writers, kind: ComplexType, text_type: SimpleType) -> WriteType:
     attributes = attributes_writer(writers, kind)
-    bare = not kind.attributes and kind.any_attribute is None
+    bare = is_bare(kind)
     content = writers.simple(text_type)
 
     def write(value: object, emit: Emit, start: str, end: str) -> None:

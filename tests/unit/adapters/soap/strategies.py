@@ -49,7 +49,9 @@ class Values:
         kind = element.type
         if polymorphic(self._schema, kind) and isinstance(kind, ComplexType) and kind is not self._schema.anything:
             others = [
-                self.type(other, depth).map(lambda made, name=name: {TYPE: name, **made})
+                self.type(other, depth).map(
+                    lambda made, name=name: {TYPE: name, **(made if type(made) is dict else {TEXT: made})}
+                )
                 for name, other in type_names(self._schema, kind).items()
                 if isinstance(other, ComplexType) and not other.abstract and other is not kind
             ]

@@ -174,3 +174,17 @@ def test_an_anonymous_type_may_hold_itself() -> None:
     assert not by_schema.is_valid({"Part": {"id": 1, "Part": [{"id": 2, "Part": [{"id": "x"}]}]}})
     codec = echo(service, operation)
     assert codec.decode(parse(codec.encode(value).encode()), Answer()).value == value
+
+
+def test_a_derived_type_that_is_nothing_but_text_may_be_named() -> None:
+    codec = only(
+        '<x:complexType name="Base"><x:simpleContent><x:extension base="x:string"/></x:simpleContent></x:complexType>'
+        '<x:complexType name="Short"><x:simpleContent><x:restriction base="t:Base"><x:maxLength value="3"/></x:restriction>'
+        '</x:simpleContent></x:complexType><x:element name="A" type="t:Base"/>'
+    )
+    for value in ("long enough", {"@xsi:type": "Short", "$": "abc"}):
+        assert codec.decode(parse(codec.encode(value).encode()), Answer()).value == value
+    with pytest.raises(Misfit, match="at most 3 characters"):
+        codec.encode({"@xsi:type": "Short", "$": "abcd"})
+    with pytest.raises(Misfit, match="is written as"):
+        codec.encode({"@xsi:type": "Short"})
