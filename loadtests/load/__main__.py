@@ -59,7 +59,7 @@ class Options(argparse.Namespace):
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"scripts/load: {message}\n")
+        self.exit(2, f"scripts/load: {message}; scripts/load --help tells all\n")
 
 
 def one_of(what: str, known: Sequence[str]):  # type: ignore[no-untyped-def]  # a type for argparse
@@ -243,7 +243,7 @@ def load(
     notes = Notes([work / f"calls-{number}.jsonl" for number in range(options.processes)])
     sampler = Sampler(stage.ops, os.environ.get("LOADTEST_OPS_TOKEN", ""), stage.parts, cores)
     driver = Driver(work, notes, _say)
-    unrest = Unrest(stage, sampler.ops_token)
+    unrest = Unrest(stage, sampler.ops_token, options.seconds)
     run.began = time.time()
     sampler.start()
     if options.shape == SOAK:

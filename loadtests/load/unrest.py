@@ -20,19 +20,18 @@ class Unrest:
 
     stage: Stage
     ops_token: str
-    reload_every_s: float = RELOAD_EVERY_S
-    restart_every_s: float = RESTART_EVERY_S
+    seconds: float
+    """Of the run: a short one has some of both, too."""
     reloads: int = 0
     restarts: int = 0
     failures: list[str] = field(default_factory=list)
 
     def start(self) -> None:
         self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._again, args=(self.reload_every_s, self._reload), daemon=True)]
+        reload_s, restart_s = min(RELOAD_EVERY_S, self.seconds / 6), min(RESTART_EVERY_S, self.seconds / 3)
+        self._threads = [threading.Thread(target=self._again, args=(reload_s, self._reload), daemon=True)]
         if self.stage.restart_upstream is not None:  # takes seconds, and the reloads go on meanwhile
-            self._threads.append(
-                threading.Thread(target=self._again, args=(self.restart_every_s, self._restart), daemon=True)
-            )
+            self._threads.append(threading.Thread(target=self._again, args=(restart_s, self._restart), daemon=True))
         for thread in self._threads:
             thread.start()
 

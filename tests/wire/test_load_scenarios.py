@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +37,21 @@ def test_a_moment_of_each_scenario(scenario, stage, tmp_path):
     assert [verdict for verdict in run.verdicts if not verdict.held] == []
     assert total(run.seconds).calls >= 4
     assert any("gateway cpu s" in sample.values for sample in run.samples)
+
+
+def test_a_short_soak_loses_nothing_and_watches_what_grows(stage, tmp_path):
+    options = parsed(["partner", "soak", "--level", "20", "--seconds", "9", "--connections", "8", "--processes", "1"])
+    run = new_run(options)
+    with ExitStack() as started:
+        load(options, tmp_path, stage, [Objective(errors=0.0)], run, started)
+    # what so short a run says of memory means nothing, but that it could be read
+    assert [one for one in run.verdicts if not one.held and "resident memory" not in one.asked] == []
+    told = {one.asked: one.seen for one in run.verdicts}
+    assert "could not be read" not in " ".join(told.values())
+    assert len([asked for asked in told if "in the last third" in asked or "do not grow" in asked]) == 6
+    reloads, restarts = re.findall(r"\d+", told["configurations and upstreams change while it runs"])
+    assert int(reloads) >= 4
+    assert int(restarts) >= 1
 
 
 def test_ctrl_c_still_writes_the_report(tmp_path):

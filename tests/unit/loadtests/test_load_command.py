@@ -98,3 +98,10 @@ def test_a_wrong_answer_is_never_overlooked():
     assert checks.right_answers([Second(0, {"read": tally})]).held
     tally.wrong["another's order"] = 1
     assert not checks.right_answers([Second(0, {"read": tally})]).held
+
+
+@pytest.mark.parametrize(("answered", "held"), [(1000, True), (950, True), (700, False)])
+def test_fewer_calls_than_were_asked_for_are_seen_beside_noise(answered, held):
+    calls, noise = Tally(), Tally()
+    calls.codes["200"], noise.codes["429"] = answered, 5000
+    assert checks.load_sent(1000, [Second(0, {"read order": calls, "noisy": noise})]).held is held
