@@ -7,7 +7,7 @@ random and spread over their ranges. Figures are processor time on one core, sta
 writing included. Memory is the highest resident size of `copybook decode` on a file of --octets, beside that on a file of 1 MB.
 
 copybooks/plain.cpy leaves out what the peers cannot read (binary, separate signs, floating point). --peer-python is a Python that has
-coboljsonifier and simplejson. --record writes loadtests/results/fixed_width.txt.
+coboljsonifier with simplejson, and cobolio (which gives numbers and text as they stand, untrimmed). --record writes loadtests/results/fixed_width.txt.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ HERE = Path(__file__).parent
 COMMAND = [sys.executable, "-c", "from gateway.cli import main; main()", "copybook"]
 AT_A_TIME = 10_000
 
-PEER = """
+PEERS = {}
+PEERS["coboljsonifier"] = """
 import sys, time, simplejson
 from coboljsonifier.config.parser_type_enum import ParseType
 from coboljsonifier.copybookextractor import CopybookExtractor
@@ -52,6 +53,17 @@ with open(sys.argv[2], "rb") as source, open("/dev/null", "w") as out:
     while record := source.read(200):
         parser.parse(record)
         out.write(simplejson.dumps(parser.value) + "\\n")
+        count += 1
+print(count / (time.process_time() - began))
+"""
+PEERS["cobolio"] = """
+import sys, time, json, cobolio
+length, layout = cobolio.copybook_to_layout(open(sys.argv[1]).read())
+count = 0
+with open(sys.argv[2], "rb") as source, open("/dev/null", "w") as out:
+    began = time.process_time()
+    while record := source.read(length):
+        out.write(json.dumps(cobolio.loads(record, layout), default=str) + "\\n")
         count += 1
 print(count / (time.process_time() - began))
 """
@@ -157,9 +169,12 @@ def main() -> None:
             codec, data, lines = make(folder, book, arguments.records)
             report += rates(codec, book, data, lines, arguments.records)
         if arguments.peer_python:
-            peer = [arguments.peer_python, "-c", PEER, str(HERE / "copybooks" / "plain.cpy"), str(folder / "plain.bin")]
-            rate = float(subprocess.run(peer, stdout=subprocess.PIPE, text=True, check=True).stdout)
-            report.append(f"{'plain':9} {'coboljsonifier, file to JSON lines':42} {rate:9,.0f}  {1e6 / rate:5.1f}")
+            for package, script in PEERS.items():
+                places = (str(HERE / "copybooks" / "plain.cpy"), str(folder / "plain.bin"))
+                peer = [arguments.peer_python, "-c", script, *places]
+                said = subprocess.run(peer, stdout=subprocess.PIPE, text=True, check=True).stdout
+                rate = float(said.split()[-1])  # behind whatever the package itself prints
+                report.append(f"{'plain':9} {f'{package}, file to JSON lines':42} {rate:9,.0f}  {1e6 / rate:5.1f}")
         report += ["", *memory(arguments.octets, folder / "account.bin", folder)]
     table = "\n".join(report)
     print(table)
