@@ -66,7 +66,7 @@ def read_fields(fields: list[tuple[bytes, bytes]], *, to_head: bool) -> tuple[in
             if length is not None or not value.isdigit() or len(value) > 18:
                 raise Violation("a Content-Length that is no number, or two")
             length = int(value)
-            if status == 204:  # RFC 9110 §8.6
+            if status == 204 or status < 200:  # RFC 9110 §8.6
                 continue
         headers.append((name, value))
     if to_head or status in (204, 304):

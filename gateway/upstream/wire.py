@@ -148,7 +148,7 @@ def read_head(head: bytes, to_head: bool) -> Head:
         return status, headers, body, alive and body != UNTIL_CLOSE, keep_s
     if status < 200 and body not in (0, UNTIL_CLOSE):
         raise Violation("an interim answer with a body")
-    if status == 204 and body != UNTIL_CLOSE:
+    if (status == 204 or status < 200) and body != UNTIL_CLOSE:
         # RFC 9110 §8.6, RFC 9112 §6.1: neither field may be there; what follows the head cannot be trusted
         headers.remove_all(b"content-length")
         alive = alive and body == 0

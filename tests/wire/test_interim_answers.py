@@ -9,7 +9,7 @@ from tests.unit.upstream.http2_peer import Http2Peer, ended
 from tests.wire.conftest import Perform
 from tests.wire.plays import Stage
 
-HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX-Own: 1\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n"
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX-Own: 1\r\nConnection: x-hop\r\nX-Hop: 1\r\nContent-Length: 0\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -22,7 +22,8 @@ async def at_once(peer: Peer) -> None:
 def http2(peer: Http2Peer, stream: int) -> None:
     for status in (b"100", b"102"):
         peer.h2.send_headers(stream, [(b":status", status)])
-    peer.h2.send_headers(stream, [(b":status", b"103"), (b"link", b"</a.css>; rel=preload"), (b"x-own", b"1")])
+    fields = [(b"link", b"</a.css>; rel=preload"), (b"content-length", b"0"), (b"x-own", b"1")]
+    peer.h2.send_headers(stream, [(b":status", b"103"), *fields])
     peer.h2.send_headers(stream, [(b":status", b"200"), (b"content-length", b"2")])
     peer.h2.send_data(stream, b"ok", end_stream=True)
 
