@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
+from adapters.soap.codec.lexical_form import words
 from adapters.soap.codec.moments import MOMENTS, instant
 from adapters.soap.codec.patterns import compile_pattern
 from adapters.soap.schema.model import Facets, SimpleType
@@ -43,7 +44,7 @@ def failed(checks: tuple[Check, ...], text: str, value: object) -> str | None:
 
 def comparable(primitive: str, text: str) -> Any:
     """A bound or an enumerated value in the value space (part 2 §4.2): 1.0 equals 1, but as strings they differ."""
-    text = " ".join(text.split()) if primitive != "string" else text
+    text = " ".join(words(text)) if primitive != "string" else text
     if primitive in _NUMERIC:
         return Decimal(text.replace("INF", "Infinity"))
     if primitive in MOMENTS:
@@ -54,7 +55,7 @@ def comparable(primitive: str, text: str) -> Any:
 def _enumeration(values: tuple[str, ...], primitive: str) -> Check:
     shown = ", ".join(values[:12]) + (", …" if len(values) > 12 else "")
     problem = f"is not one of the values that are allowed: {shown}"
-    texts = frozenset(values) | frozenset(" ".join(value.split()) for value in values)
+    texts = frozenset(values) | frozenset(" ".join(words(value)) for value in values)
     if primitive not in _NUMERIC:
         return lambda text, value: None if text in texts else problem
     numbers = frozenset(comparable(primitive, value) for value in values)
@@ -63,33 +64,33 @@ def _enumeration(values: tuple[str, ...], primitive: str) -> Check:
 
 def _step(facets: Facets, primitive: str) -> list[Check]:
     checks: list[Check] = []
-    for bound, holds, words in (
+    for bound, holds, said in (
         (facets.length, operator.eq, "must have exactly"),
         (facets.min_length, operator.ge, "must have at least"),
         (facets.max_length, operator.le, "must have at most"),
     ):
         if bound is not None:
-            checks.append(_length(bound, holds, words, primitive))
+            checks.append(_length(bound, holds, said, primitive))
     for alternatives in facets.patterns:
         checks.append(_patterns(alternatives))
-    for text, passes, words in (
+    for text, passes, said in (
         (facets.min_inclusive, operator.ge, "must not be less than"),
         (facets.max_inclusive, operator.le, "must not be greater than"),
         (facets.min_exclusive, operator.gt, "must be greater than"),
         (facets.max_exclusive, operator.lt, "must be less than"),
     ):
         if text is not None:
-            checks.append(_bound(text, passes, words, primitive))
+            checks.append(_bound(text, passes, said, primitive))
     if primitive in _NUMERIC and (facets.total_digits is not None or facets.fraction_digits is not None):
         checks.append(_digits(facets.total_digits, facets.fraction_digits))
     return checks
 
 
-def _length(bound: int, holds: Callable[[Any, Any], bool], words: str, primitive: str) -> Check:
+def _length(bound: int, holds: Callable[[Any, Any], bool], said: str, primitive: str) -> Check:
     if primitive in ("QName", "NOTATION"):  # part 2 §4.3.1: deprecated there, and every value passes
         return lambda text, value: None
     unit = {"list": "items", "hexBinary": "octets", "base64Binary": "octets"}.get(primitive, "characters")
-    problem = f"{words} {bound} {unit}"
+    problem = f"{said} {bound} {unit}"
     return lambda text, value: None if holds(len(value if type(value) in (list, bytes) else text), bound) else problem
 
 
@@ -99,9 +100,9 @@ def _patterns(alternatives: tuple[str, ...]) -> Check:
     return lambda text, value: None if any(test(text) for test in tests) else problem
 
 
-def _bound(bound: str, passes: Callable[[Any, Any], bool], words: str, primitive: str) -> Check:
+def _bound(bound: str, passes: Callable[[Any, Any], bool], said: str, primitive: str) -> Check:
     limit = comparable(primitive, bound)
-    problem = f"{words} {bound}"
+    problem = f"{said} {bound}"
     if primitive in MOMENTS:
         return lambda text, value: None if passes(instant(primitive, text), limit) else problem
     return lambda text, value: None if passes(value, limit) else problem

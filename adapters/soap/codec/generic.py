@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from adapters.soap.codec.errors import Misfit
+from adapters.soap.codec.lexical_form import WHITE
 from adapters.soap.codec.markup import escape_attribute, escape_text, free_attribute, free_name
 from adapters.soap.codec.shape import TEXT
 
@@ -115,9 +116,9 @@ def read_anything(element: etree._Element, skip_attributes: frozenset[str] = fro
         text = element.text or ""
         return {**attributes, TEXT: text} if attributes else text
     content: list[object] = []
-    if element.text and not element.text.isspace():
+    if element.text and element.text.strip(WHITE):
         content.append(element.text)
-    mixed = bool(content) or any(child.tail and not child.tail.isspace() for child in element)
+    mixed = bool(content) or any(child.tail and child.tail.strip(WHITE) for child in element)
     if mixed:
         content = [element.text] if element.text else []
     for child in element:

@@ -13,7 +13,7 @@ from typing import Final
 
 from adapters.soap.codec.errors import Misfit, Odd
 from adapters.soap.codec.facets import Check, facet_checks, failed
-from adapters.soap.codec.lexical_form import Lexical, Numbers
+from adapters.soap.codec.lexical_form import WHITE, Lexical, Numbers, words
 from adapters.soap.codec.moments import MOMENTS
 from adapters.soap.codec.numerals import decimals, floats, integers, number_text
 from adapters.soap.codec.patterns import NAME, NCNAME, NMTOKEN
@@ -65,7 +65,7 @@ def _atomic(kind: SimpleType, numbers: Numbers) -> Lexical:
     if primitive in ("base64Binary", "hexBinary"):
         return _binary(primitive, checks)
     if primitive in ("QName", "NOTATION"):
-        return Lexical(_strings("QName", ())[0], lambda text: " ".join(text.split()), qname=True)
+        return Lexical(_strings("QName", ())[0], lambda text: " ".join(words(text)), qname=True)
     if primitive in ("anySimpleType", "anyAtomicType"):
         return Lexical(_anything, _same)
     write, read = _strings(kind.builtin, checks)
@@ -93,7 +93,7 @@ def _strings(builtin: str, checks: tuple[Check, ...]) -> tuple[Callable[[object]
 
     def normal(text: str) -> str:
         if collapse:
-            return " ".join(text.split())
+            return " ".join(words(text))
         return text.replace("\t", " ").replace("\n", " ").replace("\r", " ") if replace else text
 
     def write(value: object) -> str:
@@ -143,7 +143,7 @@ def _booleans(checks: tuple[Check, ...]) -> Lexical:
     def read(text: str) -> object:
         value = values.get(text)
         if value is None:
-            value = values.get(text.strip(" \t\r\n"))
+            value = values.get(text.strip(WHITE))
         if value is None:
             raise Odd(what)
         return value
@@ -161,7 +161,7 @@ def _shaped(valid: Callable[[str], bool], what: str, checks: tuple[Check, ...], 
         return value
 
     def read(text: str) -> object:
-        text = text.strip(" \t\r\n")
+        text = text.strip(WHITE)
         if not valid(text):
             raise Odd(what)
         wrong = failed(checks, text, text) if checks else None
@@ -191,7 +191,7 @@ def _binary(primitive: str, checks: tuple[Check, ...]) -> Lexical:
             raise Misfit(exc.detail) from exc
 
     def read(text: str) -> str:
-        text = "".join(text.split())
+        text = "".join(words(text))
         decoded = octets(text)
         problem = failed(checks, text, decoded)
         if problem is not None:
@@ -216,7 +216,7 @@ def _list(kind: SimpleType, numbers: Numbers) -> Lexical:
             except Misfit as misfit:
                 misfit.path.append(index)
                 raise
-            if not text or len(text.split()) != 1:
+            if words(text) != [text]:
                 raise Misfit("an entry of a list must be neither empty nor hold white space", index)
             texts.append(text)
         problem = failed(checks, " ".join(texts), texts)
@@ -225,7 +225,7 @@ def _list(kind: SimpleType, numbers: Numbers) -> Lexical:
         return " ".join(texts)
 
     def read(text: str) -> object:
-        texts = text.split()
+        texts = words(text)
         problem = failed(checks, " ".join(texts), texts)
         if problem is not None:
             raise Odd(problem)
@@ -256,7 +256,7 @@ def _union(kind: SimpleType, numbers: Numbers) -> Lexical:
                 value = member.read(text)
             except Odd:
                 continue
-            problem = failed(checks, text.strip(), text.strip())
+            problem = failed(checks, text.strip(WHITE), text.strip(WHITE))
             if problem is not None:
                 raise Odd(problem)
             return value

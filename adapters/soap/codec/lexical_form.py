@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+WHITE: Final = " \t\r\n"
+"""White space (XML 1.0 §2.3). Python knows more of it: a no-break space is text like any other."""
+_GAP: Final = re.compile("[ \t\r\n]+")
 
 Numbers = Literal["string", "number"]
 
@@ -17,3 +22,9 @@ class Lexical:
     read: Callable[[str], object]  # raises Odd
     plain: bool = False
     qname: bool = False  # its text is a QName, whose prefix only the element around it can resolve
+
+
+def words(text: str) -> list[str]:
+    """What stands between white space; joined by one space, it is the text collapsed (XSD 1.0 part 2 §4.3.6)."""
+    text = text.strip(WHITE)
+    return _GAP.split(text) if text else []

@@ -11,7 +11,7 @@ import orjson
 
 from adapters.soap.codec.errors import Misfit, Odd
 from adapters.soap.codec.facets import Check, failed
-from adapters.soap.codec.lexical_form import Lexical, Numbers
+from adapters.soap.codec.lexical_form import WHITE, Lexical, Numbers
 from adapters.soap.schema.builtins import INTEGER_BOUNDS
 from adapters.soap.schema.model import SimpleType
 
@@ -64,7 +64,7 @@ def integers(kind: SimpleType, checks: tuple[Check, ...]) -> Lexical:
     def read(text: str) -> object:
         if easy and len(text) <= _EASY and text.isdecimal() and text.isascii():
             return int(text)
-        text = text.strip(" \t\r\n")
+        text = text.strip(WHITE)
         if len(text) > MAX_DIGITS or not _INTEGER.fullmatch(text):
             raise Odd(what)
         number = int(text)
@@ -93,7 +93,7 @@ def decimals(checks: tuple[Check, ...], numbers: Numbers) -> Lexical:
         return text
 
     def read(text: str) -> object:
-        text = text.strip(" \t\r\n")
+        text = text.strip(WHITE)
         if len(text) > MAX_DIGITS or not _DECIMAL.fullmatch(text):
             raise Odd(what)
         problem = failed(checks, text, Decimal(text)) if checks else None
@@ -129,7 +129,7 @@ def floats(primitive: str, checks: tuple[Check, ...]) -> Lexical:
         return text
 
     def read(text: str) -> object:
-        text = text.strip(" \t\r\n")
+        text = text.strip(WHITE)
         if text in special:
             return text
         if len(text) > MAX_DIGITS or not _FLOAT.fullmatch(text):

@@ -17,7 +17,7 @@ from adapters.soap.codec.compiling import MayCompile, NotCompiled
 from adapters.soap.codec.errors import Odd
 from adapters.soap.codec.generic import read_anything
 from adapters.soap.codec.lexical import compile_lexical, family
-from adapters.soap.codec.lexical_form import Lexical, Numbers
+from adapters.soap.codec.lexical_form import WHITE, Lexical, Numbers
 from adapters.soap.codec.naming import polymorphic, type_names
 from adapters.soap.codec.reading_attributes import attributes_reader, check_undeclared
 from adapters.soap.codec.reading_content import general_reader, mixed_reader, plain_reader
@@ -147,7 +147,7 @@ class Readers:
     def _nil(self, node: etree._Element, kind: AnyType, nillable: bool, answer: Answer) -> object:
         if not nillable:
             answer.deviate(node, "is nil, which the schema does not allow")
-        if len(node) or (node.text and node.text.strip()):
+        if len(node) or (node.text and node.text.strip(WHITE)):
             answer.deviate(node, "is nil but has content")
         if isinstance(kind, ComplexType) and (kind.attributes or kind.any_attribute):
             attributes: dict[str, object] = {}

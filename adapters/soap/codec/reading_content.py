@@ -8,6 +8,7 @@ from lxml import etree
 
 from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.errors import Odd
+from adapters.soap.codec.lexical_form import WHITE
 from adapters.soap.codec.reading_attributes import attributes_reader
 from adapters.soap.codec.shape import ANY, TEXT, Shape
 from adapters.soap.schema.model import ComplexType, local_name
@@ -42,7 +43,7 @@ def plain_reader(readers: Readers, kind: ComplexType, shape: Shape) -> ReadEleme
         if has_attributes or node.keys():
             attributes(node, answer, value)
         text = node.text
-        if text and not text.isspace():
+        if text and text.strip(WHITE):
             answer.deviate(node, "has text between its elements")
         position = 0
         for child in node:
@@ -78,7 +79,7 @@ def plain_reader(readers: Readers, kind: ComplexType, shape: Shape) -> ReadEleme
             else:
                 value[key] = [inner]
             text = child.tail
-            if text and not text.isspace():
+            if text and text.strip(WHITE):
                 answer.deviate(node, "has text between its elements")
         for key, tag in required:
             if key not in value:
@@ -105,7 +106,7 @@ def general_reader(readers: Readers, kind: ComplexType, shape: Shape) -> ReadEle
     def read(node: etree._Element, answer: Answer) -> object:
         value: dict[str, object] = {}
         attributes(node, answer, value)
-        if (node.text and node.text.strip()) or any(child.tail and child.tail.strip() for child in node):
+        if (node.text and node.text.strip(WHITE)) or any(child.tail and child.tail.strip(WHITE) for child in node):
             answer.deviate(node, "has text between its elements")
         codes: list[str] = []
         for child in node:

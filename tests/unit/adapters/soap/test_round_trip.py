@@ -188,3 +188,40 @@ def test_a_derived_type_that_is_nothing_but_text_may_be_named() -> None:
         codec.encode({"@xsi:type": "Short", "$": "abcd"})
     with pytest.raises(Misfit, match="is written as"):
         codec.encode({"@xsi:type": "Short"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "read"),
+    [
+        ("token", "a\u00a0b\u2003c", "a\u00a0b\u2003c"),
+        ("token", " a \n b ", "a b"),
+        ("NMTOKENS", "a  b", ["a", "b"]),
+        ("base64Binary", "QU\nJD", "QUJD"),
+    ],
+)
+def test_white_space_is_what_xml_says(kind: str, text: str, read: object) -> None:
+    codec = only(f'<x:element name="A" type="x:{kind}"/>')
+    sent = codec.encode(read).replace(f">{' '.join(read) if isinstance(read, list) else read}<", f">{text}<")
+    assert codec.decode(parse(sent.encode()), Answer()).value == read
+
+
+def test_no_white_space_hides_in_a_list() -> None:
+    codec = only(
+        '<x:element name="A"><x:simpleType><x:list><x:simpleType><x:restriction base="x:string"/></x:simpleType></x:list></x:simpleType></x:element>'
+    )
+    assert codec.decode(parse(codec.encode(["a\u00a0b", "c"]).encode()), Answer()).value == ["a\u00a0b", "c"]
+    for entry in ("\ra", "a b", ""):
+        with pytest.raises(Misfit, match="white space"):
+            codec.encode([entry])
+
+
+def test_a_no_break_space_between_elements_is_text() -> None:
+    codec = only('<x:element name="A"><x:complexType><x:sequence><x:element name="n" type="x:int"/></x:sequence></x:complexType></x:element>')  # fmt: skip
+    envelope = codec.encode({"n": 1}).replace("</n0:n>", "</n0:n>\u00a0")
+    with pytest.raises(Deviation, match="text between"):
+        codec.decode(parse(envelope.encode()), Answer())
+
+
+def test_a_control_character_is_no_white_space() -> None:
+    with pytest.raises(Misfit, match="control character"):
+        only('<x:element name="A" type="x:token"/>').encode("a\x1fb")
