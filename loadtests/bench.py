@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from pathlib import Path
 import pyperf
 
 from loadtests.machine import commit, machine
-from loadtests.micro.hot import CALIBRATION
+from loadtests.micro.hot import BENCHES, CALIBRATION
 
 HERE = Path(__file__).parent
 RECORDED = HERE / "results" / "micro.json"
@@ -88,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.what == "peers":
         return peers(options.record)
+    if not any(re.search(options.bench, name) for name in BENCHES):
+        parser.error(f"--bench {options.bench}: no benchmark is called so; there are: {', '.join(BENCHES)}")
     medians = measured(options.bench, options.fast)
     now = ratios(medians)
     recorded = json.loads(RECORDED.read_text()) if RECORDED.exists() else {"ratios": {}, "machine": "nothing recorded"}

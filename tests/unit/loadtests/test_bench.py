@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests.bench import LIMIT, compared, ratios
+from loadtests.bench import LIMIT, compared, main, ratios
 from loadtests.micro.hot import BENCHES, CALIBRATION
 
 
@@ -27,3 +27,10 @@ def test_a_slower_machine_is_no_regression_and_slower_code_is():
 
 def test_what_was_never_recorded_is_no_regression():
     assert compared({"new": 1.0}, {}, {CALIBRATION: 1.0, "new": 1.0})[1]
+
+
+def test_a_benchmark_that_does_not_exist_is_answered_with_those_that_do(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--bench", "GCRA"])
+    assert ended.value.code == 2
+    assert "gcra: a limit in memory" in capsys.readouterr().err
