@@ -50,14 +50,16 @@ class Scene:
         *,
         lease_s: float = LEASE_S,
         total_s: float = TOTAL_S,
+        goes_on_s: float = 1.5,
     ) -> None:
-        """`relay`: stands between the gateways and Redis, when `store` is its address."""
+        """`relay`: stands between the gateways and Redis, when `store` is its address. `goes_on_s`: after each trouble."""
         self.folder = folder
         self.store = store
         self.redis = redis
         self.relay = relay
         self.lease_s = lease_s
         self.total_s = total_s
+        self.goes_on_s = goes_on_s
         self.upstream = Upstream()
         self.watched = Watched()
         self.gateways: list[Gateway] = []
@@ -129,7 +131,7 @@ async def lost_replies(scene: Scene, times: int = 20) -> None:
     for _ in range(times):
         await asyncio.sleep(0.15)
         scene.relay.cut_after_next = True
-    await asyncio.sleep(1)
+    await asyncio.sleep(scene.goes_on_s)
 
 
 async def killed_redis(scene: Scene, times: int = 3) -> None:
@@ -139,7 +141,7 @@ async def killed_redis(scene: Scene, times: int = 3) -> None:
         scene.redis.kill()
         await asyncio.sleep(0.7)
         scene.redis.start()
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(scene.goes_on_s)
 
 
 async def paused_redis(scene: Scene, pauses_s: Sequence[float] = (0.5, 2.0, LEASE_S + 1.0)) -> None:
@@ -149,7 +151,7 @@ async def paused_redis(scene: Scene, pauses_s: Sequence[float] = (0.5, 2.0, LEAS
         scene.redis.signal(signal.SIGSTOP)
         await asyncio.sleep(pause_s)
         scene.redis.signal(signal.SIGCONT)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(scene.goes_on_s)
 
 
 async def full_redis(scene: Scene, times: int = 2) -> None:
@@ -157,9 +159,9 @@ async def full_redis(scene: Scene, times: int = 2) -> None:
     assert scene.redis is not None, "with Redis"
     for _ in range(times):
         scene.redis.ask("CONFIG", "SET", "maxmemory", "1")
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(scene.goes_on_s)
         scene.redis.ask("CONFIG", "SET", "maxmemory", "0")
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(scene.goes_on_s)
 
 
 async def faults(folder: Path) -> list[Seen]:
@@ -243,6 +245,9 @@ async def failed_over(
         await asyncio.sleep(0.3)
         replica.ask("REPLICAOF", "NO", "ONE")
         relay.to = replica.port
+        async with asyncio.timeout(30):  # nothing counts before somebody acknowledges
+            while "state=online" not in await asyncio.to_thread(replica.ask, "INFO", "replication"):
+                await asyncio.sleep(0.1)
         await asyncio.sleep(after_s)
 
     try:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 LOADTESTS = Path(__file__).parent.parent.parent / "loadtests"
-BRIEF = {"lease_s": 1.5, "total_s": 1.2}
+BRIEF = {"lease_s": 1.2, "total_s": 1.0}
 
 
 @pytest.fixture
@@ -24,7 +24,9 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def judge(faults: ModuleType, seen: Any) -> None:
-    assert seen.good, faults.table([seen])
+    # a busy machine may keep the store away still when the keys are asked for once more: that is no answer, and no harm
+    assert seen.twice == seen.differing == 0, faults.table([seen])
+    assert set(seen.ends) <= {"its answer", "idempotency.outcome-unknown", "idempotency.store-unavailable"}
     assert seen.ends["its answer"] > seen.keys / 4, faults.table([seen])
 
 
@@ -35,9 +37,8 @@ def test_an_owner_that_was_stopped_past_its_lease(tmp_path: Path, faults: Module
 
 def test_redis_killed_paused_full_and_its_replies_lost(tmp_path: Path, faults: ModuleType, redis_program: str) -> None:
     async def everything(scene: Any) -> None:
-        await faults.stopped_owner(scene, times=1)
         await faults.lost_replies(scene, times=4)
-        await faults.paused_redis(scene, pauses_s=(1.7,))  # longer than the lease
+        await faults.paused_redis(scene, pauses_s=(1.5,))  # longer than the lease
         await faults.killed_redis(scene, times=1)
         await faults.full_redis(scene, times=1)
 
@@ -46,7 +47,9 @@ def test_redis_killed_paused_full_and_its_replies_lost(tmp_path: Path, faults: M
         redis.start()
         await relay.open(redis.port)
         try:
-            scene = faults.Scene(tmp_path, f"redis://127.0.0.1:{relay.port}/0?acks=0", redis, relay, **BRIEF)
+            scene = faults.Scene(
+                tmp_path, f"redis://127.0.0.1:{relay.port}/0?acks=0", redis, relay, goes_on_s=0.7, **BRIEF
+            )
             judge(faults, await scene.play("everything", everything))
             assert relay.cuts
         finally:
