@@ -19,6 +19,7 @@ from gateway.upstream.websocket import UpstreamSocket
 
 # Written anew for each upstream call; a caller's own are never passed on as they came
 _REWRITTEN = frozenset((b"host", b"content-length", b"expect", b"x-request-id"))
+_VIA, _VIA_OLD = (b"via", b"1.1 sluicegate"), (b"via", b"1.0 sluicegate")  # by what the request came in
 TIME_LEFT = b"x-request-timeout-ms"
 
 
@@ -140,6 +141,8 @@ class Forward:
         fields = Headers([(b"host", exchange.request.authority)])
         fields += [field for field in headers if field[0] not in _REWRITTEN]
         fields.append((b"x-request-id", exchange.request_id.encode("ascii")))
+        # RFC 9110 §7.6.3: a gateway MUST; after those of the hops before it
+        fields.append(_VIA if exchange.request.http_version == "1.1" else _VIA_OLD)
         outgoing = UpstreamRequest(method, target, fields, body, exchange.on_slow, exchange.tried)
         outgoing.before = exchange.before_send
         outgoing.on_interim = exchange.on_interim

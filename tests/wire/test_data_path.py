@@ -26,10 +26,13 @@ def post(*fields: bytes, body: bytes = b"", version: bytes = b"1.1") -> bytes:
     return get(*fields, method=b"POST", version=version) + body
 
 
-def seen(first: bytes, *fields: bytes, said: bytes = SAID, framing: bytes = b"", body: bytes = b"") -> bytes:
+def seen(
+    first: bytes, *fields: bytes, said: bytes = SAID, framing: bytes = b"", body: bytes = b"", via: bytes = b"1.1"
+) -> bytes:
     """What the upstream must see; HOST and ID stand for what differs each time."""
     own = b"".join(line + b"\r\n" for line in fields)
-    return b"%b HTTP/1.1\r\nhost: HOST\r\n%b%bx-request-id: ID\r\n%b\r\n%b" % (first, own, said, framing, body)
+    ours = b"x-request-id: ID\r\nvia: %b sluicegate\r\n" % via
+    return b"%b HTTP/1.1\r\nhost: HOST\r\n%b%b%b%b\r\n%b" % (first, own, said, ours, framing, body)
 
 
 def answer(*fields: bytes, first: bytes = b"200 OK", body: bytes = b"") -> bytes:
@@ -123,8 +126,9 @@ REQUESTS = [
          seen(b"POST /", framing=CHUNKED, body=b"x")),
     Play("Expect is ours", post(b"Expect: 100-continue", b"Content-Length: 2", body=b"hi"), seen(b"POST /", framing=length(2), body=b"hi")),
     Play("an unknown Expect too", post(b"Expect: miracles", b"Content-Length: 2", body=b"hi"), seen(b"POST /", framing=length(2), body=b"hi")),
-    Play("HTTP/1.0", get(version=b"1.0"), seen(b"GET /")),
-    Play("HTTP/1.0 with a body", post(b"Content-Length: 2", body=b"hi", version=b"1.0"), seen(b"POST /", framing=length(2), body=b"hi")),
+    Play("HTTP/1.0", get(version=b"1.0"), seen(b"GET /", via=b"1.0")),
+    Play("Via of earlier hops stays before ours", get(b"Via: 1.0 fred"), seen(b"GET /", b"via: 1.0 fred")),
+    Play("HTTP/1.0 with a body", post(b"Content-Length: 2", body=b"hi", version=b"1.0"), seen(b"POST /", framing=length(2), body=b"hi", via=b"1.0")),
     Play("an extension method", get(method=b"PROPFIND"), seen(b"PROPFIND /")),
     Play("Max-Forwards of OPTIONS is counted", get(b"Max-Forwards: 3", method=b"OPTIONS"), seen(b"OPTIONS /", said=SAID + b"max-forwards: 2\r\n")),
     Play("Max-Forwards of OPTIONS that is no number", get(b"Max-Forwards: -1", method=b"OPTIONS"), seen(b"OPTIONS /", b"max-forwards: -1")),

@@ -188,3 +188,15 @@ def test_the_page_of_the_access_log_lists_every_field() -> None:
     assert listed == fields
     (shown,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert set(orjson.loads(shown)) == fields - {"query", "complete"}
+
+
+def test_the_page_of_performance_names_commands_that_exist() -> None:
+    lines = (ROOT / "docs/performance.md").read_text(encoding="utf-8").splitlines()
+    cells = [line.strip("|").split("|")[-1].strip() for line in lines if line.startswith("| ") and line.count("|") == 5]
+    commands = [shlex.split(command) for cell in cells for command in re.findall(r"`([^`]+)`", cell)]
+    files = [words[0] for words in commands if words[0].endswith(".py") or words[0].startswith("scripts/")]
+    modules = [words[1] for words in commands if words[0] == "-m"]
+    assert len(files) > 15
+    assert len(modules) > 2
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    assert [name for name in modules if not (ROOT / (name.replace(".", "/") + ".py")).exists()] == []
