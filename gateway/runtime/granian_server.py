@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
+from granian import _futures
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
@@ -23,7 +26,7 @@ HYPER_MIN_BUFFER = 8192  # hyper panics on less
 TLS_VERSIONS = {"1.2": SSLProtocols.tls12, "1.3": SSLProtocols.tls13}
 
 
-def _in_one_frame(app: App, *_: object) -> Callable[[Any], Awaitable[None]]:
+def _in_one_frame(app: App, *_: object) -> Callable[[Any], Coroutine[Any, Any, None]]:
     """Runs a request and tells Granian how it ended.
 
     Granian itself wraps an application twice and gives each scope a `state` of its own, which nobody here reads: 2 µs.
@@ -41,8 +44,36 @@ def _in_one_frame(app: App, *_: object) -> Callable[[Any], Awaitable[None]]:
     return serve
 
 
+def _by_the_turn(
+    loop: asyncio.AbstractEventLoop, context: Context, serve: Callable[[Any], Coroutine[Any, Any, None]]
+) -> Callable[[Any], None]:
+    """Begins requests in the event loop: called by Granian's threads, which hold the interpreter meanwhile.
+
+    Granian itself wakes the loop for each request. Here those that arrive before it has come round begin together.
+    """
+    arrived: deque[Any] = deque()
+    called = False
+
+    def begin() -> None:
+        nonlocal called
+        called = False  # before the first is taken: what comes from now on calls again
+        while arrived:
+            watcher = arrived.popleft()
+            watcher.taskref(loop.create_task(serve(watcher)))
+
+    def schedule(watcher: Any) -> None:
+        nonlocal called
+        arrived.append(watcher)
+        if not called:
+            called = True
+            loop.call_soon_threadsafe(begin, context=context)
+
+    return schedule
+
+
 embed._asgi_call_wrap = _in_one_frame  # type: ignore[attr-defined]
 embed._future_watcher_wrapper = lambda serve: serve  # type: ignore[attr-defined]
+_futures._cbsched_aioschedule = _by_the_turn
 
 
 class _EmbeddedServer(embed.Server):

@@ -7,10 +7,13 @@ import os
 import socket
 from importlib.metadata import version
 
+from granian import _futures
 from granian._granian import SocketHolder
 from granian.http import HTTP1Settings
 from granian.server.common import AbstractServer
 from granian.server.embed import AsyncWorker, Server
+
+from gateway.runtime.granian_server import _by_the_turn
 
 
 def test_the_version_is_the_pinned_one() -> None:
@@ -31,6 +34,12 @@ def test_a_socket_holder_takes_a_descriptor_and_leaves_it_open() -> None:
         assert holder.is_uds() is False
         del holder
         os.fstat(sock.fileno())
+
+
+def test_requests_are_scheduled_by_a_function_that_can_be_replaced() -> None:
+    assert "_cbsched_aioschedule(loop, self._ctx, cb)" in inspect.getsource(_futures._CBSchedulerAIO.__init__)
+    assert inspect.signature(_by_the_turn).parameters.keys() == {"loop", "context", "serve"}
+    assert _futures._cbsched_aioschedule is _by_the_turn
 
 
 def test_stopping_is_one_flag_and_one_event() -> None:
