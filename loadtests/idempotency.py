@@ -3,7 +3,7 @@
     python loadtests/idempotency.py kill  [--store sqlite|redis] [--rounds 200] [--whole] [--record]
     python loadtests/idempotency.py race  [--store sqlite|redis] [--record]
     python loadtests/idempotency.py faults [--record]
-    python loadtests/idempotency.py cost  [--store sqlite|redis] [--connections 64] [--seconds 5] [--rounds 3] [--record]
+    python loadtests/idempotency.py cost  [--store sqlite|redis] [--connections 64] [--seconds 2] [--rounds 10] [--record]
 
 `kill`: callers POST with a new key each, and again until they are answered; at a random moment of every round the gateway gets SIGKILL,
 and is started again; afterwards every key is asked for once more. The gateway is forked from a process that has everything imported, to
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--store", default="sqlite", help="sqlite, redis (one of our own), or a URL")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--whole", action="store_true", help="kill the real `serve`; each round takes seconds")
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
@@ -60,7 +60,7 @@ def main() -> int:
                 table, good = idempotency_faults.table(seen), all(one.good for one in seen)
             case "cost":
                 figures = idempotency_cost.cost(
-                    options.connections, options.seconds, options.rounds or 3, Path(folder), options.store
+                    options.connections, options.seconds, options.rounds or 10, Path(folder), options.store
                 )
                 table, good = idempotency_cost.table(figures, options.store), True
     store = "" if options.what == "faults" else f", store {options.store}"

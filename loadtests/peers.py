@@ -103,7 +103,7 @@ def _haproxy(scenario: str, workdir: Path) -> Peer | None:
     path.write_text(f"""
 global
   nbthread 1
-  maxconn 16384
+  maxconn 8192
   log stdout format raw local0
 defaults
   mode http

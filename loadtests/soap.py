@@ -1,6 +1,6 @@
 """What SOAP costs: a call with 20 elements each way, an answer of 1 MB, other requests beside it, a WSDL of 5 MB.
 
-    python loadtests/soap.py [--seconds 4] [--rounds 3] [--record]
+    python loadtests/soap.py [--seconds 4] [--rounds 10] [--record]
 
 `sluicegate serve` with one worker in front of a server that answers with prepared envelopes. The same envelopes, and as many octets, pass
 through a plain route for comparison; cost is processor time of the whole process tree. Waits are those of small requests to the plain route, one
@@ -15,6 +15,7 @@ import asyncio
 import json
 import re
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -168,11 +169,14 @@ async def run(seconds: float, rounds: int) -> list[str]:
             await per_call(process.pid, "/mapped", book, "application/json", 0.5)
             cost: dict[str, list[float]] = {"passed": [], "mapped": []}
             for _ in range(rounds):
-                cost["passed"].append(await per_call(process.pid, "/any", BOOK, "text/xml", seconds))
-                cost["mapped"].append(await per_call(process.pid, "/mapped", book, "application/json", seconds))
-            passed, mapped = (1e6 * sorted(found)[len(found) // 2] for found in cost.values())
-            rows.append("20 elements each way, processor time of a call (median of the rounds; aim: 250 µs more)")
-            rows.append(f"  passed through {passed:6.0f} µs   mapped {mapped:6.0f} µs   more {mapped - passed:6.0f} µs")
+                cost["passed"].append(await per_call(process.pid, "/any", BOOK, "text/xml", seconds / 2))
+                cost["mapped"].append(await per_call(process.pid, "/mapped", book, "application/json", seconds / 2))
+            rows.append("20 elements each way, processor time of a call (aim: 250 µs more)")
+            for what, of in (("least of the rounds", min), ("their median", statistics.median)):
+                passed, mapped = (1e6 * of(found) for found in cost.values())
+                rows.append(
+                    f"  {what:<20} passed through {passed:6.0f} µs   mapped {mapped:6.0f} µs   more {mapped - passed:6.0f} µs"
+                )
             through = await per_call(process.pid, "/list", b"<n>1</n>", "text/xml", seconds, 1)
             read = await per_call(process.pid, "/rows", b'{"n": 1}', "application/json", seconds, 1)
             rows.append(f"an answer of {len(LISTED) / 1e6:.1f} MB, {ROWS} rows, processor time of a call (aim: 250 ms)")
@@ -197,7 +201,7 @@ async def run(seconds: float, rounds: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--record", action="store_true", help="write loadtests/results/soap.txt")
     options = parser.parse_args()
     table = "\n".join(asyncio.run(run(options.seconds, options.rounds)))
