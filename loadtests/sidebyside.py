@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Measure the gateway and its peers on the same work, side by side, in one run.
 
-    python loadtests/sidebyside.py SCENARIO [--target NAME=PORT=COMMAND ...] [--rounds 3] [--seconds 4]
+    python loadtests/sidebyside.py SCENARIO [--target NAME=PORT=COMMAND ...] [--rounds 15] [--seconds 1]
                                    [--connections 64] [--record]
 
 SCENARIO is passthrough, secured, secured-cold, secured-cold-es256 or cached; peers.py says what each asks of a target.
 `sluicegate serve` is measured on Granian and on uvicorn, with its access log and metrics on; --target adds others.
 --record writes the table to loadtests/results/ with the machine and the commit.
 
-Each target runs alone, pinned to core 0; the load generator (wrk) and the upstream (nginx) share
-core 1. Rounds are interleaved (A B C, A B C, ...), so a drift of the machine hits every target
-alike. Per target the table gives the median over the rounds:
+Targets are pinned to core 0, and idle while another has its round; the load generator (wrk) and the upstream (nginx)
+share core 1. Rounds are short and interleaved (A B C, A B C, ...), so a drift of the machine hits every target alike. Where tokens
+must be new, targets are started for each round, which is longer (3 of 4 s). Per target the table gives the median over the rounds:
 
     cpu_us    processor time per request of the target's whole process tree, microseconds
     spread    (highest - lowest) / median of cpu_us over the rounds: a ratio means something beyond it
@@ -19,8 +19,9 @@ alike. Per target the table gives the median over the rounds:
               (`hey -q` from Debian; stalls are understated, for all)
     rss_mb    resident memory of the process tree after the last round, MiB
     core1     how busy the core of load and upstream was; near 100 % it, not the target, set the rate
-    x_envoy   cpu_us divided by Envoy's; cached: by nginx's and by Varnish's, its varnishncsa included (by the first
-              peer's where none of them is there)
+    x_envoy   cpu_us divided by Envoy's of the same round; cached: by nginx's and by Varnish's, its varnishncsa included (by
+              the first peer's where none of them is there)
+    least     the same ratio of the least cpu_us of each: what is left when the others on the machine are quiet
 
 Absolute figures hold for nobody else's machine: quote the ratios. For `secured` the key is written to
 WORKDIR/jwks.json and WORKDIR/public.pem, and 1,000 tokens are used in turn: issuer https://idp.example, audience
@@ -148,12 +149,15 @@ def main() -> None:
     parser.add_argument("scenario", choices=configurations.TEXTS)
     parser.add_argument("--target", action="append", default=[], metavar="NAME=PORT=COMMAND")
     parser.add_argument("--only", help="comma-separated names of the peers to run (default: all)")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=float)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--workdir", type=Path)
     parser.add_argument("--record", action="store_true")
     arguments = parser.parse_args()
+    cold = "cold" in arguments.scenario
+    arguments.rounds = arguments.rounds or (3 if cold else 15)
+    arguments.seconds = arguments.seconds or (4 if cold else 1)
 
     workdir = arguments.workdir or Path(tempfile.mkdtemp(prefix="sidebyside-"))
     workdir.mkdir(parents=True, exist_ok=True)
@@ -171,16 +175,19 @@ def main() -> None:
     upstream = start(upstream_config(workdir, BODY), 1, workdir / "upstream.log")
     results: dict[str, list[dict[str, float]]] = {}
     failed: dict[str, str] = {}
+    running: dict[str, subprocess.Popen] = {}
     try:
         wait_port(UPSTREAM_PORT, upstream)
         for _ in range(arguments.rounds):
             for target in targets:
                 if target.name in failed:
                     continue
-                process = start(target.command, 0, workdir / f"{target.name}.log")
                 try:
-                    wait_port(target.port, process)
-                    load(target.port, 2, arguments.connections, warm)
+                    process = running.get(target.name)
+                    if process is None:
+                        process = running[target.name] = start(target.command, 0, workdir / f"{target.name}.log")
+                        wait_port(target.port, process)
+                        load(target.port, 2, arguments.connections, warm)
                     check_answer(target.port, token)
                     before, _rss = cpu_and_rss(process.pid)
                     busy, total = core_times(1)
@@ -193,10 +200,11 @@ def main() -> None:
                     results.setdefault(target.name, []).append(run)
                 except (RuntimeError, AttributeError) as error:
                     failed[target.name] = str(error)
-                finally:
-                    stop(process)
+                if cold or target.name in failed:
+                    stop(running.pop(target.name))
     finally:
-        stop(upstream)
+        for process in (*running.values(), upstream):
+            stop(process)
 
     table = report(arguments, results, failed, [peer.name for peer in chosen])
     print(table)
@@ -238,7 +246,7 @@ def report(
     lines = [
         f"{arguments.scenario}: {arguments.connections} connections, {arguments.rounds} rounds of {arguments.seconds:g} s",
         f"{'target':<20}{'cpu_us':>8}{'spread':>8}{'rps':>9}{'p50':>8}{'p99':>8}{'rss_mb':>8}{'core1':>7}"
-        + "".join(f"{'x_' + name:>10}" for name in references),
+        + "".join(f"{'x_' + name:>10}{'least':>8}" for name in references),
     ]
     for name, row in sorted(median.items(), key=lambda item: item[1]["cpu"]):
         cpu = [run["cpu"] for run in results[name]]
@@ -246,9 +254,14 @@ def report(
         lines.append(
             f"{name:<20}{row['cpu']:>8.1f}{spread:>8.0%}{row['rps']:>9.0f}{row['p50']:>8.2f}{row['p99']:>8.2f}"
             f"{row['rss']:>8.0f}{row['core1']:>6.0f}%"
-            + "".join(f"{row['cpu'] / median[name]['cpu']:>10.2f}" for name in references)
+            + "".join(ratios(cpu, [run["cpu"] for run in results[reference]]) for reference in references)
         )
     return "\n".join(lines)
+
+
+def ratios(cpu: list[float], reference: list[float]) -> str:
+    paired = statistics.median(one / other for one, other in zip(cpu, reference, strict=False))
+    return f"{paired:>10.2f}{min(cpu) / min(reference):>8.2f}"
 
 
 if __name__ == "__main__":
