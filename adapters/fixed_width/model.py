@@ -129,6 +129,15 @@ class Item:
         name = self.name or "FILLER"
         return name if self.parent is None else f"{self.parent.path}.{name}"
 
+    def ancestors(self) -> list[Item]:
+        """The groups that it is in, the innermost first."""
+        above = []
+        group = self.parent
+        while group is not None:
+            above.append(group)
+            group = group.parent
+        return above
+
     def walk(self) -> Iterator[Item]:
         """This item and all below it, in the order of the source."""
         yield self

@@ -54,6 +54,11 @@ def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | No
     return Problem(document, status, headers)
 
 
+def unknown_consumer() -> Problem:
+    detail = "The running configuration has no consumer of this name; see /config for those it has."
+    return problem(404, "ops.unknown-consumer", detail)
+
+
 async def of_http(request: Request, exc: Exception) -> Response:
     """What Starlette refuses by itself: unknown paths and methods."""
     assert isinstance(exc, HTTPException), "registered for it only"

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from gateway.api.config import parse_duration
 from gateway.api.orders import LastUses, Revoke
-from gateway.ops.answers import Json, moment, problem
+from gateway.ops.answers import Json, moment, problem, unknown_consumer
 from gateway.runtime.ops_backend import OpsBackend
 
 MAX_BODY = 16 * 1024
@@ -48,11 +48,7 @@ class CredentialOrders:
         consumers = self._backend.plan().consumers
         name = request.query_params.get("consumer")
         if name is not None and name not in consumers:
-            return problem(
-                404,
-                "ops.unknown-consumer",
-                "The running configuration has no consumer of this name; see /config for those it has.",
-            )
+            return unknown_consumer()
         used = _newest(await self._backend.purge(LastUses()))
         listed = [
             {

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.orders import ShowLimits
-from gateway.ops.answers import Json, problem
+from gateway.ops.answers import Json, problem, unknown_consumer
 from gateway.runtime.ops_backend import OpsBackend
 
 _SUMS = ("left", "in_use", "max")  # of what each worker holds for itself
@@ -26,11 +26,7 @@ class LimitOrders:
             return problem(400, "ops.limits", "Name one consumer, as in /limits?consumer=acme.")
         plan = self._backend.plan().consumers.get(names[0])
         if plan is None:
-            return problem(
-                404,
-                "ops.unknown-consumer",
-                "The running configuration has no consumer of this name; see /config for those it has.",
-            )
+            return unknown_consumer()
         order = ShowLimits(plan.consumer, reset=request.method == "DELETE")
         views: dict[str, list[Mapping[str, Any]]] = {}
         for entry in _entries(await self._backend.purge(order)):

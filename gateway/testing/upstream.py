@@ -160,12 +160,14 @@ class ScriptedUpstream:
             writer.close()
 
 
-def answering(*pieces: bytes, then: Callable[[Peer], None] | None = None) -> Script:
-    """A script that answers every request by these pieces; `then` (Peer.close, Peer.reset) ends it after the first."""
+def answering(*pieces: bytes, after: asyncio.Event | None = None, then: Callable[[Peer], None] | None = None) -> Script:
+    """A script that answers every request by these pieces, once `after` is set; `then` (Peer.close, Peer.reset) ends it after the first."""
 
     async def script(peer: Peer) -> None:
         while True:
             await peer.request()
+            if after is not None:
+                await after.wait()
             await peer.send(*pieces)
             if then is not None:
                 then(peer)

@@ -15,7 +15,7 @@ from gateway.api.messages import Body, Response, UpstreamRequest
 from gateway.api.settings.upstream import UpstreamConfig
 from gateway.upstream.connection import Connection, StaleConnection
 from gateway.upstream.dial import Tls
-from gateway.upstream.handshake import open_websocket
+from gateway.upstream.handshake import open_websocket, unwritable
 from gateway.upstream.http2_fields import check_request
 from gateway.upstream.pool import Pool
 from gateway.upstream.pool_settings import PoolSettings
@@ -171,9 +171,7 @@ class Upstream:
                     if content:
                         message += content
             except ValueError as problem:
-                raise RequestRefused(
-                    400, "request.framing", "The request cannot be written as HTTP; check its path and header fields."
-                ) from problem
+                raise unwritable() from problem
             now = self._time()
             connection = None if stale is not None else pool.take(now, sure=not repeatable)
             if connection is None:

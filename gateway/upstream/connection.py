@@ -263,8 +263,7 @@ class Connection(Draining):
         self._on_slow = self._on_interim = None
         self._complete = self._sending is None
         if self._sending is not None:  # the answer came first: it goes on, the request does not (RFC 9112 §9.5)
-            self._sending.cancel()
-            self._sending = None
+            self._stop_sending()
         if reader.ended:
             whole = reader.piece if reader.trailers is None else trailed(reader.piece, reader.trailers)
             response = Response(reader.status, reader.headers, whole)

@@ -47,15 +47,19 @@ async def open_websocket(
         try:
             return await socket.ask(request, pool.host, subprotocols, due)
         except ValueError as problem:
-            raise RequestRefused(
-                400, "request.framing", "The request cannot be written as HTTP; check its path and header fields."
-            ) from problem
+            raise unwritable() from problem
         except UpstreamError as error:
             pool.failed(error)
             raise
         finally:
             if not socket.is_open:
                 socket.close()
+
+
+def unwritable() -> RequestRefused:
+    return RequestRefused(
+        400, "request.framing", "The request cannot be written as HTTP; check its path and header fields."
+    )
 
 
 async def _connected(upstream: str, pool: Pool, sweep: Sweep, due: float) -> UpstreamSocket:

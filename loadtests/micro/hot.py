@@ -36,6 +36,7 @@ from gateway.routing import RouteTable, build_in_slices, route_match
 from gateway.testing.exchange import FakeScope, make_exchange
 from gateway.testing.tokens import TokenDesk
 from gateway.upstream import Sweep, Upstream, wire
+from loadtests.micro import routing
 from policies import oauth2, rate_limit
 from policies.cache.core import decide, keep
 from policies.cache.terms import Rules, terms_of
@@ -45,18 +46,7 @@ Work = Callable[[], object]
 CALIBRATION = "calibration"
 DEMO = Path(mainframe.__file__).parent / "config"
 AT_ONCE = 64
-FIELDS = Headers(
-    [
-        (b"host", b"api.example"),
-        (b"user-agent", b"partner/1.0"),
-        (b"accept", b"application/json"),
-        (b"accept-encoding", b"gzip"),
-        (b"authorization", b"Bearer eyJ"),
-        (b"content-type", b"application/json"),
-        (b"content-length", b"120"),
-        (b"x-request-id", b"0af7651916cd43dd8448eb211c80319c"),
-    ]
-)
+FIELDS = Headers(routing.FIELDS)
 HEAD = (
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.24.0\r\nDate: Sun, 22 Nov 2026 23:00:00 GMT\r\nContent-Type: application/json\r\n"
     b'Content-Length: 2\r\nConnection: keep-alive\r\nETag: "abcdef"\r\nX-Served-By: a\r\nCache-Control: no-cache'

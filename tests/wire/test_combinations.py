@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import re
 
-from gateway.testing.upstream import Peer, answering, ok
+from gateway.testing.upstream import answering, ok
 from tests.wire.conftest import Perform
 from tests.wire.plays import Answer, Stage, holds
 from tests.wire.test_resilience import resets, value
@@ -127,12 +127,6 @@ def test_a_key_and_a_full_bulkhead(combined: Perform) -> None:
     """What the bulkhead refused was not executed, and a call that waits in its queue while its caller leaves is none, either."""
     go = asyncio.Event()
 
-    async def waits(peer: Peer) -> None:
-        while True:
-            await peer.request()
-            await go.wait()
-            await peer.send(CREATED)
-
     async def scene(stage: Stage) -> None:
         first, second = await stage.caller(), await stage.caller()
         await first.send(post("Idempotency-Key: first"))
@@ -151,7 +145,7 @@ def test_a_key_and_a_full_bulkhead(combined: Perform) -> None:
         assert seen(stage) == 3  # whether it ran on or not: each key once
         assert value(stage, "bulkhead_in_use", "orders") == 0
 
-    combined(scene, waits, idempotency=IDEMPOTENT, bulkhead={"max": 1, "queue": 1})
+    combined(scene, answering(CREATED, after=go), idempotency=IDEMPOTENT, bulkhead={"max": 1, "queue": 1})
 
 
 # -- what a quota counts

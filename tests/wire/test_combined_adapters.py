@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,13 @@ def fault(code: str) -> bytes:
     return soap(FAULT.format(code), "500 Internal Server Error")
 
 
-def in_turn(*answers: bytes | None) -> Script:
+def in_turn(*answers: bytes | None, receive: Callable[[Peer], Awaitable[object]] = Peer.request) -> Script:
     """Each call the next of these, the last for ever; None ends the connection instead."""
     left = list(answers)
 
     async def script(peer: Peer) -> None:
         while True:
-            await peer.request()
+            await receive(peer)
             answer = left.pop(0) if len(left) > 1 else left[0]
             if answer is None:
                 peer.reset()
@@ -231,19 +232,8 @@ def records(path: Path, *, method: str = "POST", safe: bool = False, **policies:
     ]
 
 
-def in_turn_tcp(*answers: bytes | None) -> Script:
-    left = list(answers)
-
-    async def script(peer: Peer) -> None:
-        while True:
-            peer._upstream.requests.append(await peer.read())
-            answer = left.pop(0) if len(left) > 1 else left[0]
-            if answer is None:
-                peer.reset()
-                return
-            await peer.send(answer)
-
-    return script
+async def message(peer: Peer) -> None:
+    peer._upstream.requests.append(await peer.read())
 
 
 GOOD, ABSENT, FAILED = (framed(record(code, 7, "x")) for code in (0, 4, 12))
@@ -259,10 +249,11 @@ def test_records_that_change_nothing_are_sent_again_and_others_never(play: Perfo
             assert value(stage, "upstream_retries_total", "orders", "reset") == 1
             assert value(stage, "upstream_retries_total", "orders", "502") == 1
 
+    no_sign = framed(record(0, 7, "x", b"\x00\x01\x25\x02"))
     for safe in (True, False):
         play(
             scene,
-            in_turn_tcp(None, framed(record(0, 7, "x", b"\x00\x01\x25\x02")), GOOD),  # broken off; no sign; good
+            in_turn(None, no_sign, GOOD, receive=message),
             scheme="tcp",
             upstream={"framing": LLZZ},
             routes=records(tmp_path, safe=safe, retry={"backoff": "1ms"}, breaker={}, bulkhead={"max": 1}),
@@ -277,7 +268,7 @@ def test_a_return_code_that_is_the_upstreams_fault_opens_the_breaker(play: Perfo
 
     play(
         scene,
-        in_turn_tcp(ABSENT, FAILED),
+        in_turn(ABSENT, FAILED, receive=message),
         scheme="tcp",
         upstream={"framing": LLZZ},
         routes=records(tmp_path, breaker={"failures": 2}),
@@ -299,7 +290,7 @@ def test_a_key_in_front_of_records(play: Perform, tmp_path: Path) -> None:
 
     play(
         scene,
-        in_turn_tcp(GOOD, None),
+        in_turn(GOOD, None, receive=message),
         scheme="tcp",
         upstream={"framing": LLZZ},
         routes=records(tmp_path, idempotency=IDEMPOTENT, retry={"backoff": "1ms"}),

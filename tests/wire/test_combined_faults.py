@@ -30,6 +30,10 @@ SHADOW: dict[str, Any] = {
 }
 
 
+def orders(policies: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "orders", "match": {"path": "/orders"}, "public": True, "upstream": "orders", "policies": policies}
+
+
 def test_what_is_in_shadow_never_matters_not_even_without_its_store(play: Perform, redis_program: str) -> None:
     async def scene(stage: Stage) -> None:
         for number in range(3):
@@ -45,14 +49,7 @@ def test_what_is_in_shadow_never_matters_not_even_without_its_store(play: Perfor
 
     with RedisServer(redis_program) as redis:
         policies = {name: {**block, "mode": "shadow"} for name, block in SHADOW.items()}
-        route = {
-            "name": "orders",
-            "match": {"path": "/orders"},
-            "public": True,
-            "upstream": "orders",
-            "policies": policies,
-        }
-        play(scene, answering(ok(b"ok", FRESH)), routes=[route], store=f"{redis.url}?acks=0&timeout=1s")
+        play(scene, answering(ok(b"ok", FRESH)), routes=[orders(policies)], store=f"{redis.url}?acks=0&timeout=1s")
 
 
 def test_without_its_store_each_policy_does_what_it_says(play: Perform, redis_program: str) -> None:
@@ -78,14 +75,7 @@ def test_without_its_store_each_policy_does_what_it_says(play: Perform, redis_pr
             "idempotency": {"scope": "route", "required": False},
             "cache": {},
         }
-        route = {
-            "name": "orders",
-            "match": {"path": "/orders"},
-            "public": True,
-            "upstream": "orders",
-            "policies": policies,
-        }
-        play(scene, answering(ok(b"ok", FRESH)), routes=[route], store=f"{redis.url}?acks=0&timeout=1s")
+        play(scene, answering(ok(b"ok", FRESH)), routes=[orders(policies)], store=f"{redis.url}?acks=0&timeout=1s")
 
 
 # -- lines of JSON under a key
@@ -218,12 +208,6 @@ def test_a_reload_under_calls_that_hold_keys_places_and_queues(combined: Perform
     """Figures change under them: nothing is executed twice, nobody is lost, and no place is."""
     go = asyncio.Event()
 
-    async def script(peer: Peer) -> None:
-        while True:
-            await peer.request()
-            await go.wait()
-            await peer.send(CREATED)
-
     async def scene(stage: Stage) -> None:
         asks = [asyncio.ensure_future(stage.ask(post(f"Idempotency-Key: {number}"))) for number in range(4)]
         await holds(lambda: seen(stage) == 2 and value(stage, "bulkhead_waiting", "orders") == 2)
@@ -249,7 +233,7 @@ def test_a_reload_under_calls_that_hold_keys_places_and_queues(combined: Perform
 
     combined(
         scene,
-        script,
+        answering(CREATED, after=go),
         idempotency=IDEMPOTENT,
         concurrency={"per": "ip", "max": 4},
         bulkhead={"max": 2, "queue": 4},

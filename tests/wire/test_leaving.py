@@ -96,12 +96,6 @@ def test_a_caller_that_leaves_holds_nothing(combined: Perform, leaves: Any) -> N
 def test_callers_that_leave_queues_leave_no_gap(combined: Perform) -> None:
     go = asyncio.Event()
 
-    async def script(peer: Peer) -> None:
-        while True:
-            await peer.request()
-            await go.wait()
-            await peer.send(ok())
-
     async def scene(stage: Stage) -> None:
         callers = [await stage.caller() for _ in range(4)]
         for number, caller in enumerate(callers):
@@ -118,7 +112,7 @@ def test_callers_that_leave_queues_leave_no_gap(combined: Perform) -> None:
         assert [(await callers[number].answer()).status for number in (1, 3)] == [200, 200]
         await nothing_is_held(stage)
 
-    combined(scene, script, **EVERYTHING)
+    combined(scene, answering(ok(), after=go), **EVERYTHING)
 
 
 def test_a_caller_that_leaves_while_its_token_is_looked_at(play: Perform, tmp_path: Path) -> None:

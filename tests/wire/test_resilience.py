@@ -202,13 +202,7 @@ def test_a_full_bulkhead_refuses_early_and_a_queue_waits_in_order(play: Perform)
 
     go = asyncio.Event()
 
-    async def waits(peer: Peer) -> None:
-        while True:
-            await peer.request()
-            await go.wait()
-            await peer.send(ok())
-
-    play(scene, waits, upstream=policies(bulkhead={"max": 1, "queue": 1}))
+    play(scene, answering(ok(), after=go), upstream=policies(bulkhead={"max": 1, "queue": 1}))
 
 
 def test_a_caller_in_the_queue_that_leaves_gives_its_place_to_the_next(play: Perform) -> None:

@@ -34,17 +34,9 @@ def _keys_to(node: Node, item: Item) -> list[str]:
         if isinstance(member, Node):
             if member.item is item:
                 return [member.key or ""]
-            if member.item in _above(item):
+            if member.item in item.ancestors():
                 return [member.key or "", *_keys_to(member, item)]
     raise CopybookError("length: the field is not a member of the record")
-
-
-def _above(item: Item) -> list[Item]:
-    found = []
-    while item.parent is not None:
-        item = item.parent
-        found.append(item)
-    return found
 
 
 def _at(value: Any, keys: list[str]) -> Any:

@@ -136,8 +136,8 @@ class _Builder:
             raise reference.word.error(f"DEPENDING ON {reference.word.text}: the item must be an integer")
         if target.picture is None or target.picture.category != "numeric" or target.picture.scale > 0:
             raise reference.word.error(f"DEPENDING ON {reference.word.text}: the item must be an integer")
-        tables = [above for above in _ancestors(target) if above.occurs]
-        if any(above not in _ancestors(item) for above in tables):
+        tables = [above for above in target.ancestors() if above.occurs]
+        if any(above not in item.ancestors() for above in tables):
             raise reference.word.error(f"DEPENDING ON {reference.word.text}: the item is inside of another table")
         return target
 
@@ -233,21 +233,13 @@ def _alignment(item: Item) -> int:
     return max((part.align for part in item.walk()), default=1)
 
 
-def _ancestors(item: Item) -> list[Item]:
-    above = []
-    while item.parent is not None:
-        item = item.parent
-        above.append(item)
-    return above
-
-
 def _shared(one: Item, other: Item) -> int:
-    theirs = _ancestors(other)
-    return sum(1 for above in _ancestors(one) if any(above is item for item in theirs))
+    theirs = other.ancestors()
+    return sum(1 for above in one.ancestors() if any(above is item for item in theirs))
 
 
 def _qualified(item: Item, of: tuple[str, ...]) -> bool:
-    names = [above.name.upper() for above in _ancestors(item)]
+    names = [above.name.upper() for above in item.ancestors()]
     for qualifier in of:
         if qualifier not in names:
             return False

@@ -96,7 +96,8 @@ class Link(asyncio.Protocol):
         self._reader = Reader(notEnoughData=_NOTHING)
         self._transport: asyncio.Transport | None = None
         self._pending: deque[Call] = deque()
-        self._next: list[Call] = []  # that have not left yet
+        self._next: list[Call] = []  # that have not left yet; all are due at once
+        self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._graced = False
         self._heard = self._loop.time()
@@ -183,11 +184,8 @@ class Link(asyncio.Protocol):
         for call in self._pending:
             if call.due <= now:
                 call.fail(reason)
-        late = [call for call in self._next if call.due <= now]
-        if late:
-            self._next = [call for call in self._next if call.due > now]
-            for call in late:
-                call.fail(reason, asked=False)
+        if self._due <= now:
+            self._fail_next(reason)
         self._look()
         self._owner.late(self)
 

@@ -109,13 +109,7 @@ def test_the_cap_holds_and_the_queue_is_in_order(play, caller_of) -> None:
     async def scene() -> None:
         go = asyncio.Event()
 
-        async def script(peer: Peer) -> None:
-            while True:
-                await peer.request()
-                await go.wait()
-                await peer.send(ok())
-
-        async with ScriptedUpstream(script) as upstream:
+        async with ScriptedUpstream(answering(ok(), after=go)) as upstream:
             caller = caller_of(upstream.url, connections={"max": 2})
             done: list[int] = []
 

@@ -65,7 +65,7 @@ def test_what_comes_while_an_answer_is_awaited_leaves_together_with_it(redis_ser
             store = scoped(backend, "policy")
             await store.put("k", b"v", 5)
             with written_to(backend) as written:
-                redis_server.process.send_signal(signal.SIGSTOP)
+                redis_server.pause()
                 try:
                     asked = [asyncio.ensure_future(store.put("first", b"v", 5))]
                     await until(lambda: written)
@@ -75,7 +75,7 @@ def test_what_comes_while_an_answer_is_awaited_leaves_together_with_it(redis_ser
                         await asyncio.sleep(0)
                     assert len(written) == 1
                 finally:
-                    redis_server.process.send_signal(signal.SIGCONT)
+                    redis_server.go_on()
                 await asyncio.gather(*asked)
             assert [data.count(b"EVALSHA") for data in written] == [1, 3]
 
@@ -88,7 +88,7 @@ def test_what_has_not_left_when_the_server_is_found_silent_was_never_asked(redis
             store = scoped(backend, "policy")
             await store.put("k", b"v", 5)
             with written_to(backend) as written:
-                redis_server.process.send_signal(signal.SIGSTOP)
+                redis_server.pause()
                 try:
                     asked = asyncio.ensure_future(store.put("first", b"v", 5))
                     await until(lambda: written)
@@ -97,7 +97,7 @@ def test_what_has_not_left_when_the_server_is_found_silent_was_never_asked(redis
                     assert [type(one) for one in failed] == [StoreError, StoreError]
                     assert [one.asked for one in failed] == [True, False]
                 finally:
-                    redis_server.process.send_signal(signal.SIGCONT)
+                    redis_server.go_on()
             await until(lambda: backend.standing.available)
             assert await store.get("second") is None
 
