@@ -39,9 +39,7 @@ class Catalogue:
                 return known[1]
             wsdl = compile_wsdl(location, lambda path: root if path == location else read(path), remote=remote)
             imported = {file: _contents(read, file) for file in wsdl.documents.files if file != location}
-            # the documents have said all they know; their trees are several times the size of what is kept
-            wsdl.documents.definitions.clear()
-            wsdl.documents.schemas.clear()
+            wsdl.documents.forget()
             shared = Shared(wsdl, off_the_loop)
             self._known[key] = (imported, shared)
             while len(self._known) > KEPT:

@@ -18,6 +18,7 @@ _REFERRING: Final = {
     f"{{{WSDL}}}import": "location",
     f"{{{XSD}}}import": "schemaLocation",
     f"{{{XSD}}}include": "schemaLocation",
+    f"{{{XSD}}}redefine": "schemaLocation",
 }
 _MARK: Final = "sluicegate-address-7f3b9c"  # stands where the address goes: nothing else in a WSDL says so
 

@@ -32,8 +32,7 @@ def collect_attributes(
         elif child.tag == _X + "anyAttribute":
             made.any_attribute = wildcard_of(compiler, child, document)
         elif child.tag == _X + "attributeGroup":
-            name = compiler.qname(child, child.get("ref") or "", document)
-            source = compiler.sources["attributeGroup"].get(name)
+            name, source = compiler.part("attributeGroup", child, document)
             if source is None and split(name)[0] in (SOAP_ENC_11, SOAP_ENC_12):
                 continue  # as in _attribute()
             if source is None and name == clark(XML_NS, "specialAttrs"):  # https://www.w3.org/2001/xml.xsd

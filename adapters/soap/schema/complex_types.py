@@ -58,7 +58,7 @@ def _derive(
         return
     kind: Literal["extension", "restriction"] = "extension" if step.tag == _X + "extension" else "restriction"
     made.derivation = kind
-    base = compiler.type(compiler.qname(step, step.get("base") or "", document), place(step, document.file), "")
+    base = compiler.base(step, step.get("base") or "", document)
     if not compiler.ready(base, place(step, document.file)):
         return
     made.base = base

@@ -13,7 +13,7 @@ from lxml import etree
 
 from adapters.soap.schema.annotations import doc_of, is_true
 from adapters.soap.schema.complex_types import fill_complex
-from adapters.soap.schema.documents import XMIME, XML_NS, Findings, SchemaDocument, place
+from adapters.soap.schema.documents import XMIME, XML_NS, Documents, SchemaDocument, place
 from adapters.soap.schema.model import (
     XSD,
     AnyType,
@@ -27,6 +27,7 @@ from adapters.soap.schema.model import (
     split,
     suggestion,
 )
+from adapters.soap.schema.redefinitions import redefined
 from adapters.soap.schema.schema import Schema
 from adapters.soap.schema.simple_types import simple_definition
 
@@ -36,26 +37,27 @@ _IGNORED: Final = {_X + kind for kind in ("annotation", "import", "include", "re
 _IDENTITY: Final = {_X + kind for kind in ("unique", "key", "keyref")}
 
 
-def compile_schema(documents: Iterable[SchemaDocument], findings: Findings) -> Schema:
+def compile_schema(documents: Documents) -> Schema:
     """All global components, filled. What does not resolve is a finding and stands as xs:anyType."""
-    return Compiler(list(documents), findings).run()
+    return Compiler(documents).run()
 
 
 Source = tuple[etree._Element, SchemaDocument]
 
 
 class Compiler:
-    def __init__(self, documents: list[SchemaDocument], findings: Findings) -> None:
-        self.findings = findings
-        self.schema = Schema(findings)
+    def __init__(self, documents: Documents) -> None:
+        self.findings = documents.findings
+        self.schema = Schema(documents.findings)
         self._queue: list[Callable[[], None]] = []
         self._filling: set[int] = set()
         self._pending: dict[int, Callable[[], None]] = {}
         self.sources: dict[str, dict[str, Source]] = {kind: {} for kind in _GLOBALS}
         self._members: dict[str, list[str]] = {}
         self.group_depth = 0
-        for document in documents:
+        for document in documents.schemas:
             self._index(document)
+        self._originals = redefined(self, documents.redefinitions)
 
     def run(self) -> Schema:
         for name, (node, document) in self.sources["attribute"].items():
@@ -140,6 +142,18 @@ class Compiler:
         self.schema.types[name] = self.schema.anything  # said once
         return self.schema.anything
 
+    def base(self, node: etree._Element, text: str, document: SchemaDocument) -> AnyType:
+        """The type that `text`, an attribute of `node`, names; within an xs:redefine also what its own type was."""
+        original = self._originals.get((node, document))
+        if original is None:
+            return self.type(self.qname(node, text, document), place(node, document.file), "")
+        return self._complex(original, "") if original[0].tag == _X + "complexType" else self.simple(original, "")
+
+    def part(self, kind: str, node: etree._Element, document: SchemaDocument) -> tuple[str, Source | None]:
+        """What the `ref` of a group or attribute group names; within an xs:redefine also what it was itself."""
+        name = self.qname(node, node.get("ref") or "", document)
+        return name, self._originals.get((node, document)) or self.sources[kind].get(name)
+
     # --- simple types --------------------------------------------------------------------------------------
 
     def simple(self, source: Source, name: str) -> SimpleType:
@@ -152,12 +166,9 @@ class Compiler:
 
     def _fill_simple(self, made: SimpleType, node: etree._Element, document: SchemaDocument) -> None:
         def simple(child: etree._Element, attribute: str) -> list[SimpleType]:
-            named = [self.qname(child, name, document) for name in (child.get(attribute) or "").split()]
             found: list[SimpleType] = []
-            for name in named:
-                found.append(
-                    self.ready_simple(self.type(name, place(child, document.file), ""), place(child, document.file))
-                )
+            for text in (child.get(attribute) or "").split():
+                found.append(self.ready_simple(self.base(child, text, document), place(child, document.file)))
             for inner in child.iterfind(_X + "simpleType"):
                 found.append(self.ready_simple(self.simple((inner, document), ""), place(inner, document.file)))
             return found

@@ -59,7 +59,7 @@ class BadWsdl(ValueError):
         super().__init__("; ".join(map(str, self.findings)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SchemaDocument:
     """One xs:schema element. `target` is its effective namespace: a chameleon include takes its includer's."""
 
@@ -69,6 +69,15 @@ class SchemaDocument:
     chameleon: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Redefinition:
+    """One xs:redefine: what stands in `node`, an element of `document`, replaces components of the schema `of`."""
+
+    node: etree._Element
+    document: SchemaDocument
+    of: frozenset[SchemaDocument]  # the document that is named, with all that it includes
+
+
 @dataclass(slots=True)
 class Documents:
     """All documents reached from one WSDL (or one XSD)."""
@@ -76,7 +85,14 @@ class Documents:
     findings: Findings
     definitions: list[tuple[etree._Element, str]] = field(default_factory=list)
     schemas: list[SchemaDocument] = field(default_factory=list)
+    redefinitions: list[Redefinition] = field(default_factory=list)  # each after those that it builds upon
     files: list[str] = field(default_factory=list)  # for --watch and fingerprints
+
+    def forget(self) -> None:
+        """Let go of the trees, once all is compiled: they are several times the size of what is kept."""
+        self.definitions.clear()
+        self.schemas.clear()
+        self.redefinitions.clear()
 
 
 def place(node: etree._Element, file: str) -> Place:
@@ -106,7 +122,9 @@ class _Loader:
         self._read = read
         self._remote = remote
         self._roots: dict[str, etree._Element | None] = {}
-        self._seen: set[tuple[str, str]] = set()
+        self._wsdls: set[str] = set()
+        self._schemas: dict[tuple[etree._Element, str], SchemaDocument] = {}
+        self._included: dict[SchemaDocument, list[SchemaDocument]] = {}  # and redefined
         # positions and comments do not matter here, but ids and sizes do: a WSDL is trusted no more than an answer
         self._parser = etree.XMLParser(
             resolve_entities=False,
@@ -118,9 +136,9 @@ class _Loader:
         )
 
     def wsdl(self, location: str, importer: Place | None) -> None:
-        if ("wsdl", location) in self._seen:
+        if location in self._wsdls:
             return
-        self._seen.add(("wsdl", location))
+        self._wsdls.add(location)
         root = self._root(location, importer)
         if root is None:
             return
@@ -146,43 +164,74 @@ class _Loader:
             for schema in types.iterfind(f"{{{XSD}}}schema"):
                 self.schema(schema, location, "")
 
-    def schema(self, root: etree._Element, file: str, includer: str) -> None:
+    def schema(self, root: etree._Element, file: str, includer: str) -> SchemaDocument:
         """`includer` is the namespace a schema without one takes on (XSD 1.0 part 1 §4.2.1)."""
         own = root.get("targetNamespace") or ""
-        chameleon = not own and bool(includer)
         target = own or includer
-        self._documents.schemas.append(SchemaDocument(root, file, target, chameleon))
+        known = self._schemas.get((root, target))
+        if known is not None:
+            return known
+        document = SchemaDocument(root, file, target, chameleon=not own and bool(includer))
+        self._schemas[root, target] = document
+        self._documents.schemas.append(document)
+        included = self._included.setdefault(document, [])
         for node in root:
             kind = etree.QName(node).localname if isinstance(node.tag, str) else ""
             if kind not in ("import", "include", "redefine", "override") or etree.QName(node).namespace != XSD:
                 continue
-            here = place(node, file)
-            if kind in ("redefine", "override"):
-                self._findings.error(here, f"xs:{kind} is not supported; write the changed types out")
+            found = self._referred(node, kind, document)
+            if found is None:
                 continue
-            where = node.get("schemaLocation")
-            if not where:
-                continue  # the namespace is declared inline, or its absence shows where a name does not resolve
-            if node.get("namespace") in BUILT_IN and where.strip().startswith(("http://", "https://")):
-                continue
-            location = self._resolve(file, where, here)
-            if location is None:
-                continue
-            key = (location, target if kind == "include" else "")
-            if key in self._seen:
-                continue
-            self._seen.add(key)
-            imported = self._root(location, here)
-            if imported is None:
-                continue
-            if imported.tag != f"{{{XSD}}}schema":
-                self._findings.error(here, f"{where} is no XML Schema: its root element is not xs:schema")
-                continue
-            if kind == "import" and (imported.get("targetNamespace") or "") != (node.get("namespace") or ""):
-                self._findings.warning(
-                    here, f"{where} has another targetNamespace than this import says; its own is used"
-                )
-            self.schema(imported, location, target if kind == "include" else "")
+            referred = self.schema(*found, "" if kind == "import" else target)
+            if kind != "import":
+                included.append(referred)
+            if kind == "redefine":
+                whole = frozenset(self._whole(referred) - {document})
+                self._documents.redefinitions.append(Redefinition(node, document, whole))
+        return document
+
+    def _referred(self, node: etree._Element, kind: str, document: SchemaDocument) -> tuple[etree._Element, str] | None:
+        """The schema that an import, include or redefine names, and where it is. None without one, which may be right."""
+        here = place(node, document.file)
+        if kind == "override":
+            self._findings.error(here, "xs:override is not supported; write the changed types out")
+            return None
+        where = node.get("schemaLocation")
+        if not where:
+            if kind == "redefine":
+                self._findings.error(here, "xs:redefine has no schemaLocation")
+            return None  # the namespace is declared inline, or its absence shows where a name does not resolve
+        if node.get("namespace") in BUILT_IN and where.strip().startswith(("http://", "https://")):
+            return None
+        location = self._resolve(document.file, where, here)
+        if location is None:
+            return None
+        root = self._root(location, here)
+        if root is None:
+            return None
+        if root.tag != f"{{{XSD}}}schema":
+            self._findings.error(here, f"{where} is no XML Schema: its root element is not xs:schema")
+            return None
+        namespace = root.get("targetNamespace") or ""
+        if kind == "import" and namespace != (node.get("namespace") or ""):
+            self._findings.warning(here, f"{where} has another targetNamespace than this import says; its own is used")
+        if kind == "redefine" and namespace not in ("", document.target):  # XSD 1.0 part 1 §4.2.2, src-redefine 3
+            self._findings.error(
+                here, f"{where} has another targetNamespace; only a schema of its own can be redefined"
+            )
+            return None
+        return root, location
+
+    def _whole(self, document: SchemaDocument) -> set[SchemaDocument]:
+        """A schema document and all that it includes, directly or not."""
+        found: set[SchemaDocument] = set()
+        waiting = [document]
+        while waiting:
+            current = waiting.pop()
+            if current not in found:
+                found.add(current)
+                waiting.extend(self._included[current])
+        return found
 
     def _resolve(self, base: str, location: str, here: Place) -> str | None:
         location = location.strip()

@@ -34,8 +34,7 @@ def _particle(compiler: Compiler, node: etree._Element, document: SchemaDocument
     if tag == _X + "any":
         return Particle(wildcard_of(compiler, node, document), low, high)
     if tag == _X + "group":
-        name = compiler.qname(node, node.get("ref") or "", document)
-        source = compiler.sources["group"].get(name)
+        name, source = compiler.part("group", node, document)
         if source is None:
             compiler.unknown("group", name, place(node, document.file), compiler.sources["group"])
             return None

@@ -26,7 +26,7 @@ def compile_wsdl(location: str, read: Read, *, remote: bool = False) -> Wsdl:
     documents = load(location, read, remote=remote)
     if not documents.definitions:
         raise BadWsdl(documents.findings or [Finding(Place(location, 1), "holds no wsdl:definitions")])
-    schema = compile_schema(documents.schemas, documents.findings)
+    schema = compile_schema(documents)
     return _Reader(documents, schema).run(location)
 
 
