@@ -76,6 +76,15 @@ class Operation(Protocol[R_co]):
     def parse(self, reply: Any) -> R_co: ...
 
 
+class Repeated:
+    """What an operation inherits that is run again and again, always by the same keys and arguments, across namespaces."""
+
+    __slots__ = ("packed",)
+
+    def __init__(self) -> None:
+        self.packed: bytes | None = None  # as the one store that is asked with it sends it
+
+
 class Store(Protocol):
     """Atomic operations by meaning, never get-then-set. Keys are within the scope that the store was handed out for.
 

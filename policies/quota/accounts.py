@@ -33,10 +33,9 @@ class QuotaCharge(Charge):
         self, label: str, figure: Figure, window: Window, amount: Amount, caller: str, account: Account
     ) -> None:
         self.limit, self.unit = figure
+        super().__init__(amount, quoted(label) + b";q=%d;w=%d" % (self.limit, ceil(window.ends - window.starts)))
         self.window = window
         self.caller = caller
-        self.amount = amount
-        self.policy_item = quoted(label) + b";q=%d;w=%d" % (self.limit, ceil(window.ends - window.starts))
         self._item = quoted(label).replace(b"%", b"%%") + b";r=%d;t=%d"
         self._now = account.now
 

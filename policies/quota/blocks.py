@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.api.errors import StoreError
 from gateway.api.limits.fallback import Fallback
-from gateway.api.limits.operations import Adjust, Amount, Change, Taken
+from gateway.api.limits.operations import Adjust, Amount, Change, Take, Taken
 from gateway.api.limits.place import fallback_of
 from gateway.api.limits.pots import SharedPot
 from gateway.api.ports import Clock, Scope, Store, Table
@@ -94,7 +94,8 @@ class Blocks(SharedPot):
             hand.touched = True
         return Taken(True, now, [hand.used - hand.left for hand in hands])
 
-    async def take(self, amounts: Sequence[Amount]) -> Taken:
+    async def take(self, take: Take) -> Taken:
+        amounts = take.amounts
         try:
             while True:
                 taken = self.take_nowait(amounts)

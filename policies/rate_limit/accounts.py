@@ -53,8 +53,7 @@ class RateCharge(Charge):
     __slots__ = ("figures",)
 
     def __init__(self, key: str, figures: Figures, cost_s: float) -> None:
-        self.amount = Amount(key, b"rate", cost_s, figures.bucket.ceiling_s, 0.0, figures.away)
-        self.policy_item = figures.policy_item
+        super().__init__(Amount(key, b"rate", cost_s, figures.bucket.ceiling_s, 0.0, figures.away), figures.policy_item)
         self.figures = figures
 
     def item(self, standing: float) -> bytes:

@@ -397,11 +397,11 @@ def test_in_a_cluster_limits_of_one_owner_are_one_step_and_others_are_given_back
             each for each in (window(store, f"site-{number}", bound=3) for number in range(99))
             if not store.together([mine[0].key, each.key])
         )  # fmt: skip
-        assert [(await pot.take([*mine, other])).all for _ in range(5)] == [True] * 3 + [False] * 2
+        assert [(await pot.take(Take([*mine, other]))).all for _ in range(5)] == [True] * 3 + [False] * 2
         while pot._returning is not None:
             await asyncio.sleep(0)
         assert (await pot.look([mine[1], other])).standing == [3, 3]
-        assert [(await pot.take(mine)).all for _ in range(4)] == [True, True, False, False]
+        assert [(await pot.take(Take(mine))).all for _ in range(4)] == [True, True, False, False]
         await backend.close()
 
     with RedisCluster(redis_program).running() as servers:

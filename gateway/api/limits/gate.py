@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gateway.api.exchange import Exchange
 from gateway.api.limits.fields import POLICY_FIELD, RATELIMIT, announce
 from gateway.api.limits.limit import Charge, Limit
-from gateway.api.limits.operations import Amount, Taken
+from gateway.api.limits.operations import Amount, Take, Taken
 from gateway.api.limits.pots import Pot
 from gateway.api.messages import Response
 from gateway.api.policy import PENDING, AskingGate, Gate
@@ -111,7 +111,7 @@ class LimitsGate(Counting, AskingGate):
         parts = self._parts(exchange)
         for number, part in enumerate(parts):
             try:
-                part.taken = part.pot.take_nowait(part.amounts) or await part.pot.take(part.amounts)
+                part.taken = part.pot.take_nowait(part.amounts) or await part.pot.take(Take(part.amounts))
             except BaseException:
                 _give_back(parts[:number])
                 raise
@@ -126,8 +126,8 @@ class LimitsGate(Counting, AskingGate):
         if charge is None:
             limit.allowed.value += 1
             return None
-        pot, amounts = limit.pot, (charge.amount,)
-        taken = pot.take_nowait(amounts) or await pot.take(amounts)
+        pot, take = limit.pot, charge.take
+        taken = pot.take_nowait(take.amounts) or await pot.take(take)
         if not taken.all:
             part = _Part(pot, ((limit, charge),))
             part.taken = taken

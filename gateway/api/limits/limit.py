@@ -9,7 +9,7 @@ from typing import Any
 from gateway.api.errors import StoreError
 from gateway.api.exchange import Exchange, Principal
 from gateway.api.limits.board import Shown
-from gateway.api.limits.operations import Amount
+from gateway.api.limits.operations import Amount, Take
 from gateway.api.limits.pots import Pot
 from gateway.api.ports import Tally
 
@@ -17,10 +17,12 @@ from gateway.api.ports import Tally
 class Charge(ABC):
     """What one limit asks of one call."""
 
-    __slots__ = ("amount", "policy_item")
+    __slots__ = ("amount", "policy_item", "take")
 
-    amount: Amount
-    policy_item: bytes  # of RateLimit-Policy
+    def __init__(self, amount: Amount, policy_item: bytes) -> None:
+        self.amount = amount
+        self.take = Take((amount,))  # where it is the only charge
+        self.policy_item = policy_item  # of RateLimit-Policy
 
     @abstractmethod
     def item(self, standing: float) -> bytes:

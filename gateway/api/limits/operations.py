@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from gateway.api.limits.bucket import debt_after
-from gateway.api.ports import Table
+from gateway.api.ports import Repeated, Table
 
 Away = Literal["local", "allow", "deny"]
 Kind = Literal[b"rate", b"window"]
@@ -32,8 +32,7 @@ class Amount(NamedTuple):
     away: Away = "local"  # what to do without the store; not told to it
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """The answer to Take."""
 
     all: bool  # every amount was taken; else none was
@@ -44,21 +43,22 @@ class Taken:
     denied: bool = False  # not decided at all: the store is away, and `deny` was asked for
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(Repeated):
     """Take all amounts, or none."""
 
-    amounts: Sequence[Amount]
+    __slots__ = ("amounts",)
 
     name = "limits.take"
     lua = (_HERE / "take.lua").read_text("ascii")
+
+    def __init__(self, amounts: Sequence[Amount]) -> None:
+        super().__init__()
+        self.amounts = amounts
 
     def keys(self) -> tuple[str, ...]:
         return tuple([one[0] for one in self.amounts])
 
     def arguments(self) -> tuple[bytes | int | float, ...]:
-        if len(self.amounts) == 1:
-            return self.amounts[0][1:5]
         return tuple([value for one in self.amounts for value in one[1:5]])
 
     def apply(self, table: Table, now: float) -> Taken:
@@ -85,10 +85,9 @@ class Take:
         return Taken(all_, now, standing)
 
     def parse(self, reply: Any) -> Taken:
-        taken, at, *standing = reply
-        if len(standing) != len(self.amounts):
+        if len(reply) != len(self.amounts) + 2:
             raise ValueError("not as many amounts as were asked for")
-        return Taken(int(taken) == 1, float(at), [float(one) for one in standing])
+        return Taken(int(reply[0]) == 1, float(reply[1]), [float(one) for one in reply[2:]])
 
 
 class Change(NamedTuple):

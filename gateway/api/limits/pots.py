@@ -25,7 +25,7 @@ class Pot(ABC):
         """As `take`; None: only `take` can tell."""
 
     @abstractmethod
-    async def take(self, amounts: Sequence[Amount]) -> Taken:
+    async def take(self, take: Take) -> Taken:
         """All, or none of them. Raises nothing: without its store it goes by what it knows."""
 
     @abstractmethod
@@ -65,8 +65,8 @@ class LocalPot(Pot):
                     times.set(one.key, now + debt, now)
         return Taken(fits, now, standing)
 
-    async def take(self, amounts: Sequence[Amount]) -> Taken:
-        return self.take_nowait(amounts)
+    async def take(self, take: Take) -> Taken:
+        return self.take_nowait(take.amounts)
 
     def give_back(self, amounts: Sequence[Amount]) -> None:
         now = self._times.now()
@@ -102,11 +102,12 @@ class SharedPot(Pot):
     def take_nowait(self, amounts: Sequence[Amount]) -> Taken | None:
         return self._fallback.take(amounts) if self._fallback.away else None
 
-    async def take(self, amounts: Sequence[Amount]) -> Taken:
+    async def take(self, take: Take) -> Taken:
         """One call of the store. In a cluster, where keys lie apart, one for each place: see `_take_apart`."""
+        amounts = take.amounts
         try:
             if len(amounts) == 1 or self._store.together([one.key for one in amounts]):
-                taken = await self._store.run_across(Take(amounts))
+                taken = await self._store.run_across(take)
             else:
                 taken = await self._take_apart(amounts)
         except StoreError as fault:

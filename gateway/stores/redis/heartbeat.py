@@ -34,7 +34,7 @@ class Heartbeat:
 
     async def beat(self, link: Link) -> None:
         """Raises StoreError."""
-        count = await link.call(self._script, (self._key,), (self._process, LIVES_S))
+        count = await link.call(self._script, self._script.pack((self._key,), (self._process, LIVES_S)))
         if not isinstance(count, int):
             raise StoreError(NONSENSE)
         self._counted.processes = max(1, count)

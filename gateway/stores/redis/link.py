@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Protocol, cast
 
@@ -125,10 +124,10 @@ class Link(asyncio.Protocol):
         call.due = self._due
         gathered.append(call)
 
-    def call(self, script: Script, keys: Sequence[str], arguments: Sequence[Word]) -> asyncio.Future[Any]:
-        """Run a script."""
+    def call(self, script: Script, packed: bytes) -> asyncio.Future[Any]:
+        """Run a script; `packed` is what it made of keys and arguments."""
         future = self._loop.create_future()
-        self.send(Call(script.pack(keys, arguments), future, script))
+        self.send(Call(packed, future, script))
         return future
 
     def ask(self, *command: Word) -> asyncio.Future[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from gateway.api.errors import StoreError
-from gateway.api.ports import Operation
+from gateway.api.ports import Operation, Repeated
 from gateway.api.standing import Standing
 from gateway.stores.keys import tagged
 from gateway.stores.redis.greeting import NONSENSE
@@ -66,7 +66,13 @@ class RedisStore(ABC):
         if namespace is not None:
             keys = [self._prefix + tagged(namespace, key) for key in keys]
         link = self._at_hand(keys) or await self._reach(keys)
-        reply: Any = await link.call(self._scripts.of(operation.lua), keys, operation.arguments())
+        script = self._scripts.of(operation.lua)
+        packed = operation.packed if isinstance(operation, Repeated) else None
+        if packed is None:
+            packed = script.pack(keys, operation.arguments())
+            if isinstance(operation, Repeated):
+                operation.packed = packed
+        reply: Any = await link.call(script, packed)
         try:
             return operation.parse(reply)
         except (ValueError, TypeError, LookupError) as problem:
@@ -76,7 +82,7 @@ class RedisStore(ABC):
     async def _octets(self, script: Script, key: str, *arguments: Word) -> bytes | None:
         keys = (key,)
         link = self._at_hand(keys) or await self._reach(keys)
-        reply = await link.call(script, keys, arguments)
+        reply = await link.call(script, script.pack(keys, arguments))
         if reply is None or isinstance(reply, bytes):
             return reply
         link.close(NONSENSE)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.api.errors import StoreError
 from gateway.api.limits.fallback import Fallback
-from gateway.api.limits.operations import Amount, Forget
+from gateway.api.limits.operations import Amount, Forget, Take
 from gateway.api.limits.pots import SharedPot
 from gateway.api.ports import Tally
 from gateway.testing.clock import FakeClock
@@ -37,7 +37,7 @@ class Process:
         self.pot = SharedPot(self.store, self.fallback)
 
     async def take(self, *amounts):
-        return self.pot.take_nowait(amounts) or await self.pot.take(amounts)
+        return self.pot.take_nowait(amounts) or await self.pot.take(Take(amounts))
 
     async def passing(self, amount, most=1000):
         """How many calls pass in a row."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.api.errors import StoreError
 from gateway.api.limits.fallback import Fallback
-from gateway.api.limits.operations import Amount
+from gateway.api.limits.operations import Amount, Take
 from gateway.api.limits.pots import LocalPot, SharedPot
 from gateway.api.ports import Tally
 from gateway.testing.clock import FakeClock
@@ -56,7 +56,7 @@ def play(scene):
 def test_keys_that_lie_together_are_one_operation():
     async def scene():
         stage = Scene()
-        taken = await stage.pot.take([rate("a", 3), window("a", 5)])
+        taken = await stage.pot.take(Take([rate("a", 3), window("a", 5)]))
         assert (taken.all, taken.standing, stage.remote.operations) == (True, [1.0, 1], 1)
 
     play(scene)
@@ -67,18 +67,18 @@ def test_those_that_lie_apart_are_taken_narrowest_first_and_given_back():
         stage = Scene()
         wide, narrow, apart = window("a", 100), rate("b", 2), window("c", 50)
         for count in range(1, 3):
-            taken = await stage.pot.take([wide, narrow, apart])
+            taken = await stage.pot.take(Take([wide, narrow, apart]))
             assert (taken.all, taken.standing) == (True, [count, float(count), count])
         before = stage.remote.operations
-        refused = await stage.pot.take([wide, narrow, apart])
+        refused = await stage.pot.take(Take([wide, narrow, apart]))
         assert (refused.all, refused.standing) == (
             False,
             [2, 3.0, 2],
         )  # a rate is told with this call, as in one operation
         assert stage.remote.operations == before + 3
         await stage.settled()
-        await stage.pot.take([apart._replace(cost=48)])
-        late = await stage.pot.take([wide, rate("d", 9), apart])
+        await stage.pot.take(Take([apart._replace(cost=48)]))
+        late = await stage.pot.take(Take([wide, rate("d", 9), apart]))
         assert not late.all
         await stage.settled()
         assert (await stage.pot.look([wide, rate("d", 9), apart])).standing == [2, 0.0, 50]
@@ -97,7 +97,7 @@ def test_what_was_taken_is_given_back_when_a_place_does_not_answer():
             return await run(operation, namespace)
 
         stage.remote.run = partly
-        taken = await stage.pot.take([rate("a", 3), rate("b", 30)])
+        taken = await stage.pot.take(Take([rate("a", 3), rate("b", 30)]))
         assert (taken.all, taken.away) == (True, True)
         stage.remote.run = run
         leading = asyncio.ensure_future(stage.fallback.run())
@@ -120,7 +120,7 @@ def test_apart_never_admits_more_than_each_limit(calls):
         admitted = []
         for one, other, gap in calls:
             stage.clock.advance(gap)
-            if (await stage.pot.take([rate(one, 3), window(other, 7)])).all:
+            if (await stage.pot.take(Take([rate(one, 3), window(other, 7)]))).all:
                 admitted.append((stage.clock.monotonic(), one, other))
             await stage.settled()
         for who in "cd":
@@ -150,7 +150,7 @@ def test_what_is_looked_at_or_forgotten_in_a_store():
     async def scene():
         stage = Scene()
         both = [rate("a", 3), window("b", 2)]
-        await stage.pot.take(both)
+        await stage.pot.take(Take(both))
         assert (await stage.pot.look(both)).standing == [1.0, 1]
         await stage.pot.forget([one.key for one in both])
         assert (await stage.pot.look(both)).standing == [0.0, 0]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.limits.fallback import Fallback
-from gateway.api.limits.operations import Amount
+from gateway.api.limits.operations import Amount, Take
 from gateway.api.ports import Tally
 from gateway.testing.clock import FakeClock
 from gateway.testing.store import RemoteStore, memory_store
@@ -33,7 +33,7 @@ def test_no_interleaving_spends_more_than_the_limit(steps, limit):
             return Blocks(store, Fallback(store, memory_store(clock).times, 3, (Tally(), Tally())), clock)
 
         async def call(process):
-            taken = process.take_nowait((amount,)) or await process.take((amount,))
+            taken = process.take_nowait((amount,)) or await process.take(Take((amount,)))
             return taken.all
 
         processes, spent, lost = [begin() for _ in range(3)], [0, 0, 0], 0

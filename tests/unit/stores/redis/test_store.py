@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from gateway.api.errors import StoreError
+from gateway.api.limits.operations import Amount, Take
 from gateway.stores.keys import scoped
 from tests.redis_clock import RedisClock, clocked_store
 from tests.redis_servers import RedisServer, free_port
@@ -112,6 +113,21 @@ def test_a_server_that_lost_its_scripts_is_told_them_again(redis_server, play):
             redis_server.ask("SCRIPT", "FLUSH")
             assert await asyncio.gather(*(store.claim("k", b"w", 60) for _ in range(10))) == [b"v"] * 10
             assert backend.standing.available
+
+    play(scenario())
+
+
+def test_an_operation_that_is_kept_is_written_out_once_and_counts_each_time(redis_server, play):
+    async def scenario():
+        async with opened(f"{redis_server.url}?{PATIENT}") as backend:
+            store = scoped(backend, "limits")
+            take = Take((Amount(store.full_key("k"), b"window", 1, 3, 60),))
+            assert (await store.run_across(take)).standing == [1]
+            written = take.packed
+            assert written.count(b"EVALSHA") == 1
+            redis_server.ask("SCRIPT", "FLUSH")
+            assert [(await store.run_across(take)).standing for _ in range(3)] == [[2], [3], [3]]
+            assert take.packed is written
 
     play(scenario())
 
