@@ -17,6 +17,8 @@ from gateway.stores.redis.resp import Word, pack
 from gateway.stores.redis.scripts import Script
 
 GRACE_S = 0.001  # once per wait: a loop that was held up itself must read before it gives others up
+WINDOW_S = 0.001  # the finest that an event loop's timers know
+CROWD_PER_S = 4000  # calls that make it worth waiting for a window's worth of them
 
 _NOTHING: Any = object()
 
@@ -82,9 +84,8 @@ class Owner(Protocol):
 class Link(asyncio.Protocol):
     """Calls leave at the end of the turn in which they were made, and fail when not answered within `timeout_s`.
 
-    While calls are on their way the next ones gather, and leave together with the last answer: a write and a read cost
-    this process, and Redis, many times what a call more in them does. So a busy loop asks as fast as Redis answers, at
-    most one round trip later, and an idle one at once.
+    A write and a read cost this process, and Redis, many times what a call more in them does. So the next calls gather
+    while others are on their way, and for a millisecond while there are many; else they leave at once.
     """
 
     def __init__(self, owner: Owner, timeout_s: float) -> None:
@@ -97,6 +98,9 @@ class Link(asyncio.Protocol):
         self._pending: deque[Call] = deque()
         self._next: list[Call] = []  # that have not left yet; all are due at once
         self._due = 0.0
+        self._gathering = False  # somebody has asked for a flush
+        self._counted, self._counted_from = 0, 0.0
+        self._crowded = False
         self._timer: asyncio.TimerHandle | None = None
         self._graced = False
         self._heard = self._loop.time()
@@ -120,7 +124,7 @@ class Link(asyncio.Protocol):
             if self._timer is None:
                 self._arm(self.timeout_s)
             if not self._pending:
-                self._loop.call_soon(self._flush)
+                self._gather()
         call.due = self._due
         gathered.append(call)
 
@@ -140,13 +144,30 @@ class Link(asyncio.Protocol):
         """The same where the answer says nothing."""
         self.ask(*command).add_done_callback(lambda future: future.cancelled() or future.exception())
 
+    def _gather(self) -> None:
+        """Until the end of the turn, or of a window."""
+        if self._gathering:
+            return
+        self._gathering = True
+        now = self._loop.time()
+        passed_s = now - self._counted_from
+        if passed_s >= WINDOW_S:
+            self._crowded = self._counted >= CROWD_PER_S * passed_s
+            self._counted, self._counted_from = 0, now
+        if self._crowded:
+            self._loop.call_later(WINDOW_S, self._flush)
+        else:
+            self._loop.call_soon(self._flush)
+
     def _flush(self) -> None:
+        self._gathering = False
         if self._transport is None or self.ended:
             self._fail_next(self.ended or "it is not connected")
             return
         if not self._next:
             return
         calls, self._next = self._next, []
+        self._counted += len(calls)
         if self.acks:
             wait = Wait(calls[:], self.acks, self.timeout_s * 0.9)
             wait.due = self._due
@@ -218,7 +239,7 @@ class Link(asyncio.Protocol):
             self.close("it answers nonsense; is this Redis?")
             return
         if self._next and not pending:
-            self._flush()
+            self._gather()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(f"the connection was lost{f': {exc}' if exc else ''}")
