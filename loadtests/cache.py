@@ -183,7 +183,7 @@ def ratio() -> str:
     lru: OrderedDict[int, None] = OrderedDict()
     hits = lru_hits = 0
     for name in names:
-        page = store.pages.get((f"https://a/{name}", "r"))
+        page = store.page((f"https://a/{name}", "r"))
         if page is not None:
             hits += 1
             page.uses = min(3, page.uses + 1)

@@ -9,6 +9,7 @@ from gateway.api.messages import Headers, Response
 from gateway.http.dates import parse_date
 from gateway.http.fields import split_list
 from policies.cache.core import Stored
+from policies.cache.terms import date_of
 
 CONDITIONS = frozenset((b"if-none-match", b"if-modified-since", b"if-range", b"range"))
 ORIGIN_ONLY = frozenset((b"if-match", b"if-unmodified-since", b"sec-websocket-key"))
@@ -59,7 +60,7 @@ def _unchanged(stored: Stored, request: Headers, wall: float) -> bool:
     since = request.get_all(b"if-modified-since")
     at = parse_date(since[0], wall) if len(since) == 1 else None  # §13.1.3: an invalid one is ignored
     # RFC 9111 §4.3.2: without Last-Modified the Date stands in
-    return at is not None and (stored.date if stored.modified is None else stored.modified) <= at
+    return at is not None and (date_of(stored.headers, wall) if stored.modified is None else stored.modified) <= at
 
 
 def _in_time(stored: Stored, request: Headers, wall: float) -> bool:
@@ -73,7 +74,7 @@ def _in_time(stored: Stored, request: Headers, wall: float) -> bool:
     return (
         stored.modified is not None
         and parse_date(said, wall) == stored.modified
-        and stored.date - stored.modified >= 60
+        and date_of(stored.headers, wall) - stored.modified >= 60
     )
 
 

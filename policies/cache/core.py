@@ -5,7 +5,7 @@ Pure: knows no store, no key and no upstream. `now` is monotonic, `wall` Unix se
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from gateway.http.dates import format_date, parse_date
 from gateway.http.fields import split_list
 from policies.cache.directives import LONGEST_S, Directives, seconds
 from policies.cache.selection import Selector, selector_of
-from policies.cache.terms import OWN_FIELD, Rules, Terms, date_of, initial_age, lifetime_of, said_date, terms_of
+from policies.cache.terms import OWN_FIELD, Rules, Terms, initial_age, lifetime_of, said_date, terms_of
 
 T = TypeVar("T")
 ERRORS = frozenset((500, 502, 503, 504))  # RFC 5861 §4
@@ -31,25 +31,12 @@ class Action(Enum):
     VALIDATE = "validate"
 
 
-_NO_FIELDS = Headers()
-
-
-class Face:
-    """How a stored answer looks to its callers during one second of its age: most hits find it ready."""
-
-    __slots__ = ("age", "headers")
-
-    def __init__(self) -> None:
-        self.age = -1
-        self.headers = _NO_FIELDS
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Stored:
     """A stored answer. Replaced as a whole when it is freshened."""
 
     status: int
-    headers: Headers  # without Age, Content-Length and what may not be stored; with a Date
+    headers: Headers  # without Age, Content-Length and what may not be stored; with one valid Date
     body: bytes
     terms: Terms
     lifetime_s: float
@@ -58,15 +45,11 @@ class Stored:
     selector: Selector
     etag: bytes | None
     modified: int | None  # Unix seconds of Last-Modified
-    date: int  # Unix seconds
     tags: frozenset[bytes]
     own: tuple[bytes, ...]  # its Sluicegate-Cache-Control, which goes to no caller
-    size: int  # octets that it takes in memory, about
     stale_while_revalidate_s: float
     stale_if_error_s: float
-    born: float  # monotonic seconds when its age was 0
     fresh_until: float  # monotonic seconds until which nobody need be asked; -inf: always the upstream (no-cache)
-    face: Face = field(default_factory=Face)
 
     def age_s(self, now: float) -> float:
         """RFC 9111 §4.2.3: current_age."""
@@ -75,6 +58,12 @@ class Stored:
     @property
     def has_validator(self) -> bool:
         return self.etag is not None or self.modified is not None
+
+    @property
+    def size(self) -> int:
+        """Octets that it takes in memory: near what is resident, as loadtests/cache.py memory shows."""
+        # most pairs of fields are shared, and 600 octets are around them
+        return len(self.body) + sum(len(name) + len(value) + 70 for name, value in self.headers) + 600
 
 
 def keep(
@@ -90,11 +79,11 @@ def keep(
     delay_s: float,
 ) -> Stored:
     """The answer as it is stored. `request` are the fields of the request that it answers."""
-    date = date_of(headers, wall)
+    terms = _shared(terms)
     left_out = terms.unstored | {b"age", b"content-length", b"set-cookie", OWN_FIELD}
     kept = Headers(one for one in headers if one[0] not in left_out)
-    if date != said_date(headers, wall):  # RFC 9110 §6.6.1: who caches an answer without a Date adds one
-        kept.set(b"date", format_date(date))
+    if said_date(kept, wall) is None:  # RFC 9110 §6.6.1: who caches an answer without a Date adds one
+        kept.set(b"date", format_date(wall))
     modified = headers.get(b"last-modified")
     tags = frozenset(
         tag for value in headers.get_all(rules.tags_header) for part in split_list(value) for tag in part.split()
@@ -103,22 +92,19 @@ def keep(
     lifetime, age = lifetime_of(status, headers, terms, wall, rules), initial_age(headers, wall, delay_s)
     return Stored(
         status,
-        Headers(_shared(one) for one in kept),
+        Headers([_shared(one) for one in kept]),  # of a list: not a place more than there are fields
         body,
-        _shared(terms),
+        terms,
         lifetime,
         age,
         now,
         _shared(selector_of(kept, request)),
         kept.get(b"etag"),
         None if modified is None else parse_date(modified, wall),
-        date,
         tags or _NO_TAGS,
         tuple(headers.get_all(OWN_FIELD)),
-        _footprint(kept, body),
         rules.stale_while_revalidate_s if stale_s is None else stale_s,
         rules.stale_if_error_s if error_s is None else error_s,
-        now - age,
         float("-inf") if terms.no_cache else now - age + lifetime,
     )
 
@@ -186,7 +172,7 @@ def freshened(stored: Stored, headers: Headers, rules: Rules, *, now: float, wal
         aged += [(OWN_FIELD, value) for value in stored.own]
     terms = terms_of(aged, wall, rules)
     fresh = keep(stored.status, aged, stored.body, Headers(), terms, rules, now=now, wall=wall, delay_s=delay_s)
-    return replace(fresh, selector=stored.selector, face=Face())
+    return replace(fresh, selector=stored.selector)
 
 
 def outdated_by_head(stored: Stored, headers: Headers) -> bool:
@@ -205,8 +191,3 @@ def _shared(value: T) -> T:
         _held.clear()
     held: T = _held.setdefault(value, value)
     return held
-
-
-def _footprint(headers: Headers, body: bytes) -> int:
-    """Near what is resident, seen with loadtests/cache.py memory: most pairs are shared, and 900 are around them."""
-    return len(body) + sum(len(name) + len(value) + 70 for name, value in headers) + 900

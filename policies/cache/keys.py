@@ -43,9 +43,8 @@ _OF_ONE_TOKEN = frozenset(("exp", "iat", "nbf", "jti", "auth_time"))  # they cha
 
 def url_of(request: Request) -> str:
     """As callers write it; path in its normal form."""
-    query = request.query.decode("latin-1")
     place = f"{request.scheme}://{request.authority.decode('latin-1').lower()}{request.path}"
-    return f"{place}?{query}" if query else place
+    return f"{place}?{request.query.decode('latin-1')}" if request.query else place
 
 
 def url_by(parameters: tuple[str, ...]) -> Callable[[Request], str]:

@@ -85,15 +85,15 @@ class CacheLayer(Layer):
         method = request.method
         if method not in ("GET", "HEAD"):
             return await self._other(exchange, proceed)
-        if request.body is None and self._quick:
+        if request.body is not None:  # a GET with a body is answered by what no key holds
+            return await self._pass(exchange, proceed, "bypass")
+        if self._quick:
             key = self._reader.plain(exchange)
             if key is not None:
                 now = self._monotonic()
                 stored = self._shelf.fresh(key, request.headers, now)
                 if stored is not None:
                     return self._serving.fresh(stored, now)
-        if request.body is not None:  # a GET with a body is answered by what no key holds
-            return await self._pass(exchange, proceed, "bypass")
         asked = self._reader.read(exchange)
         if asked is None:
             return await self._pass(exchange, proceed, "bypass")

@@ -49,12 +49,10 @@ def decode(octets: bytes, rules: Rules, *, now: float, wall: float) -> Stored | 
         return None
     terms = terms_of(headers, wall - age, rules)
     stored = keep(status, headers, octets[end:], Headers(), terms, rules, now=now, wall=wall - age, delay_s=0.0)
-    born = now - age
     return replace(
         stored,
         initial_age_s=age,
-        born=born,
-        fresh_until=float("-inf") if terms.no_cache else born + stored.lifetime_s,
+        fresh_until=float("-inf") if terms.no_cache else now - age + stored.lifetime_s,
         selector=Selector(fields, coding) if fields or coding else ANY,
     )
 

@@ -91,8 +91,7 @@ class SharedStore:
 
     async def _look(self, asked: Asked, rules: Rules) -> None:
         keys = (asked.key,) if asked.key == asked.public_key else (asked.key, asked.public_key)
-        pages = self._memory.pages
-        known = tuple(page.version if (page := pages.get(key)) is not None else b"" for key in keys)
+        known = tuple(page.version if (page := self._memory.page(key)) is not None else b"" for key in keys)
         url = _digest(asked.key[0])
         looked = await self._store.run(Look(_epoch_key(url), tuple(_page_key(url, key) for key in keys), known))
         asked.epoch = looked.epoch
@@ -117,7 +116,7 @@ class SharedStore:
         now, wall = self._clock.monotonic(), self._clock.time()
         left = max(0.0, stored.fresh_until - now) + max(stored.stale_while_revalidate_s, stored.stale_if_error_s)
         ttl = min(LONGEST_S, left + (VALIDATOR_S if stored.has_validator else 0.0))
-        page = self._memory.pages.get(key)
+        page = self._memory.page(key)
         if ttl <= 0 or page is None:
             return
         version = secrets.token_bytes(8)

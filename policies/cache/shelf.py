@@ -22,12 +22,12 @@ class Shelf:
         self.store = store
         self.shared = shared
         self._spread = spread
-        self._pages = store.pages
+        self._page = store.page
         self._apart = apart
 
     def fresh(self, key: Key, headers: Headers, now: float) -> Stored | None:
         """For a plain request: the stored answer that serves it without asking anybody."""
-        page = self._pages.get(key)
+        page = self._page(key)
         if page is None:
             return None
         for stored in page.variants:
@@ -42,7 +42,7 @@ class Shelf:
     def find(self, asked: Asked, headers: Headers) -> tuple[Stored | None, bool]:
         """The stored answer that the request selects; and whether there are others of the same key."""
         elsewhere = False
-        page = self._pages.get(asked.key)
+        page = self._page(asked.key)
         if page is not None:
             if page.uses < MOST_USES:
                 page.uses += 1
@@ -51,7 +51,7 @@ class Shelf:
                     return stored, True
             elsewhere = True
         if asked.owner and not self._apart:
-            page = self._pages.get(asked.public_key)
+            page = self._page(asked.public_key)
             if page is not None:
                 for stored in page.variants:
                     if stored.terms.public and stored.selector.selects(headers):

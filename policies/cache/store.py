@@ -27,10 +27,10 @@ MAX_CHANGES = 10_000  # URLs whose last invalidation is known one by one
 class Page:
     """All that is stored of one key, the newest first."""
 
-    __slots__ = ("gone", "in_main", "key", "size", "uses", "variants", "version")
+    __slots__ = ("gone", "in_main", "rest", "size", "url", "uses", "variants", "version")
 
     def __init__(self, key: Key, *, in_main: bool) -> None:
-        self.key = key
+        self.url, self.rest = key  # apart: the pair would take 72 octets
         self.variants: tuple[Stored, ...] = ()
         self.size = 0
         self.uses = 0
@@ -43,14 +43,14 @@ class MemoryStore:
     """One a worker: all its routes share it, so that an unsafe request on one is heard by the others."""
 
     def __init__(self) -> None:
-        self.pages: dict[Key, Page] = {}
+        self.pages: dict[str, dict[str, Page]] = {}  # by URL: those of all callers may have to go at once
         self.size = 0
+        self._count = 0  # of pages
         # Queues that forgotten pages stay in until their turn comes: 8 octets a page, an OrderedDict takes 170
         self._small: deque[Page] = deque()
         self._main: deque[Page] = deque()
         self._small_size = 0
         self._ghosts: OrderedDict[int, None] = OrderedDict()  # hashes of keys that left the small queue lately
-        self._by_url: dict[str, tuple[Key, ...]] = {}
         self._limits: WeakKeyDictionary[object, int] = WeakKeyDictionary()
         self.changes = 0  # invalidations so far
         self._changed: OrderedDict[str, int] = OrderedDict()  # URL -> its last one, the latest at the end
@@ -64,12 +64,17 @@ class MemoryStore:
     def limit(self) -> int:
         return max(self._limits.values(), default=0)
 
+    def page(self, key: Key) -> Page | None:
+        url, rest = key
+        pages = self.pages.get(url)
+        return None if pages is None else pages.get(rest)
+
     def put(self, key: Key, stored: Stored, replaced: Stored | None = None) -> bool:
         """Keep `stored` instead of whatever the same requests selected. False when it is larger than the small queue."""
         limit = self.limit
         if stored.size > limit * SMALL_SHARE:
             return False
-        page = self.pages.get(key)
+        page = self.page(key)
         if page is None:
             page = self._enter(key)
         others = [one for one in page.variants if one is not replaced and one.selector != stored.selector]
@@ -79,7 +84,7 @@ class MemoryStore:
 
     def replace(self, key: Key, variants: tuple[Stored, ...], version: bytes) -> None:
         """Hold just these of a key, as a shared store does."""
-        page = self.pages.get(key)
+        page = self.page(key)
         if not variants:
             if page is not None:
                 self._remove(page)
@@ -92,7 +97,7 @@ class MemoryStore:
 
     def drop(self, key: Key, stored: Stored) -> None:
         """Forget one variant, if it is still there."""
-        page = self.pages.get(key)
+        page = self.page(key)
         if page is not None and stored in page.variants:
             self._keep_only(page, lambda one: one is not stored)
 
@@ -103,11 +108,9 @@ class MemoryStore:
         self._changed[url] = self.changes
         if len(self._changed) > MAX_CHANGES:
             _, self._all_changed = self._changed.popitem(last=False)
-        keys = self._by_url.get(url, ())
-        count = 0
-        for key in keys:
-            page = self.pages[key]
-            count += len(page.variants)
+        pages = list(self.pages.get(url, {}).values())
+        count = sum(len(page.variants) for page in pages)
+        for page in pages:
             self._remove(page)
         return count
 
@@ -123,14 +126,16 @@ class MemoryStore:
             return self.invalidate(order.url)
         self.changes += 1
         self._all_changed = self.changes
-        before = sum(len(page.variants) for page in self.pages.values())
         tag = None if order.tag is None else order.tag.encode("utf-8")
-        for page in list(self.pages.values()):
-            if order.prefix is not None and page.key[0].startswith(order.prefix):
+        forgotten = 0
+        for page in [page for pages in self.pages.values() for page in pages.values()]:
+            before = len(page.variants)
+            if order.prefix is not None and page.url.startswith(order.prefix):
                 self._remove(page)
             elif tag is not None:
                 self._keep_only(page, lambda one: tag not in one.tags)
-        return before - sum(len(page.variants) for page in self.pages.values())
+            forgotten += before - len(page.variants)
+        return forgotten
 
     def _keep_only(self, page: Page, wanted: Callable[[Stored], bool]) -> None:
         kept = tuple(one for one in page.variants if wanted(one))
@@ -141,15 +146,16 @@ class MemoryStore:
 
     def _enter(self, key: Key) -> Page:
         came_back = hash(key) in self._ghosts
-        page = self.pages[key] = Page(key, in_main=came_back)
+        page = Page(key, in_main=came_back)
+        self.pages.setdefault(page.url, {})[page.rest] = page
+        self._count += 1
         if came_back:
             del self._ghosts[hash(key)]
             self._main.append(page)
         else:
             self._small.append(page)
-        if len(self._small) + len(self._main) > 2 * len(self.pages) + MIN_SWEEP:
+        if len(self._small) + len(self._main) > 2 * self._count + MIN_SWEEP:
             self._sweep()
-        self._by_url[key[0]] = (*self._by_url.get(key[0], ()), key)
         return page
 
     def _resize(self, page: Page, variants: tuple[Stored, ...]) -> None:
@@ -163,12 +169,11 @@ class MemoryStore:
     def _remove(self, page: Page) -> None:
         self._resize(page, ())
         page.gone = True
-        del self.pages[page.key]
-        others = tuple(key for key in self._by_url[page.key[0]] if key != page.key)
-        if others:
-            self._by_url[page.key[0]] = others
-        else:
-            del self._by_url[page.key[0]]
+        self._count -= 1
+        pages = self.pages[page.url]
+        del pages[page.rest]
+        if not pages:
+            del self.pages[page.url]
 
     def _sweep(self) -> None:
         """Let go of forgotten pages whose turn would come late: their owners forget much and store little."""
@@ -199,6 +204,6 @@ class MemoryStore:
             self._main.append(page)
             return
         self._remove(page)
-        self._ghosts[hash(page.key)] = None
+        self._ghosts[hash((page.url, page.rest))] = None
         if len(self._ghosts) > max(1024, len(self._main)):
             self._ghosts.popitem(last=False)

@@ -332,7 +332,7 @@ def test_nothing_of_an_answer_to_no_store_is_stored():
     stage.ask()
     stage.later(60)
     assert stage.ask(headers=[("Cache-Control", "no-store")]).body == b"hello"
-    [page] = stage.store.pages.values()
+    [[page]] = [pages.values() for pages in stage.store.pages.values()]
     assert page.variants[0].headers.get(b"x-new") is None
 
 
@@ -664,7 +664,7 @@ def test_purge(order, left):
     for target in ("/a", "/b", "/ab"):
         stage.ask(target=target)
     assert stage.store.carry_out(order) == 3 - len(left)
-    assert {url.removeprefix("https://api.example") for url, _ in stage.store.pages} == left
+    assert {url.removeprefix("https://api.example") for url in stage.store.pages} == left
     assert stage.store.carry_out(LastUses()) is None
 
 
@@ -687,7 +687,7 @@ def test_variants_of_a_key_are_bounded():
     store = filled(10_000_000)
     for number in range(MAX_VARIANTS + 5):
         store.put(("u", "r"), entry(selector_of=str(number)))
-    assert len(store.pages["u", "r"].variants) == MAX_VARIANTS
+    assert len(store.page(("u", "r")).variants) == MAX_VARIANTS
 
 
 def test_the_store_keeps_within_its_bound_and_what_is_asked_for_stays():
@@ -695,11 +695,11 @@ def test_the_store_keeps_within_its_bound_and_what_is_asked_for_stays():
     store = filled(one.size * 100)
     for number in range(1000):
         store.put((f"u{number}", "r"), one)
-        hot = store.pages.get(("u0", "r"))
+        hot = store.page(("u0", "r"))
         assert hot is not None, number
         hot.uses = 3
     assert store.size <= store.limit
-    assert store.size == sum(page.size for page in store.pages.values())
+    assert store.size == sum(page.size for pages in store.pages.values() for page in pages.values())
     assert len(store.pages) == 100
 
 
@@ -715,6 +715,16 @@ def test_markers_are_bounded():
         flights.mark((str(number), ""), 10.0)
     assert not flights.marked(("0", ""), 0.0)
     assert flights.marked(("10000", ""), 0.0)
+
+
+def test_a_url_is_forgotten_for_all_callers_at_once():
+    store = filled(10_000_000)
+    for number in range(1000):
+        store.put(("u", f"r {number} "), entry())
+    store.put(("other", "r"), entry())
+    assert store.invalidate("u") == 1000
+    assert list(store.pages) == ["other"]
+    assert store.size == entry().size
 
 
 def test_forgotten_pages_do_not_gather_in_the_queues():

@@ -372,7 +372,11 @@ def test_fields_that_are_not_stored(answer, gone):
     assert stored(answer).headers.get(gone) is None
 
 
-@pytest.mark.parametrize("date", ["", "date: never", f"date: {at(-5)} | date: {at(-9)}"])
+@pytest.mark.parametrize(
+    "date",
+    ["", "date: never", f"date: {at(-5)} | date: {at(-9)}", f'cache-control: private="date" | date: {at(-5)}'],
+    ids=["missing", "broken", "two", "not-to-be-stored"],
+)
 def test_a_missing_or_broken_date_is_repaired(date):
     assert stored(date).headers.get_all(b"date") == [format_date(WALL)]
 

@@ -302,7 +302,6 @@ def test_a_record_reads_back_as_it_was_and_older(fields, request_fields):
         "selector",
         "etag",
         "modified",
-        "date",
         "tags",
         "own",
         "size",
