@@ -17,8 +17,10 @@ _KNOWN: Final = frozenset(("", "application/json", "application/x-ndjson", "appl
 
 def check_media(exchange: Exchange, wanted: bytes) -> None:
     """Raises RequestRefused for a body that says it is no JSON."""
-    content_type = (exchange.request.headers.get(b"content-type") or b"").decode("latin-1")
-    kind = content_type.partition(";")[0].strip().lower()
+    content_type = exchange.request.headers.get(b"content-type") or b""
+    if content_type == JSON:
+        return
+    kind = content_type.decode("latin-1").partition(";")[0].strip().lower()
     if kind not in _KNOWN and not kind.endswith("+json"):
         raise RequestRefused(415, "fixed_width.media-type", f"Send {wanted.decode()}.")
 

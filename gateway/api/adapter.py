@@ -14,7 +14,7 @@ from gateway.api.messages import Body, Correlation, Headers, Response
 from gateway.api.policy import Complaint
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Encoded:
     """What an adapter wants sent. `target` None keeps the route's (rewritten) path and query; without a body, no content type."""
 
@@ -26,7 +26,7 @@ class Encoded:
     correlation: Correlation | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """The upstream's answer, whole."""
 

@@ -42,7 +42,7 @@ class Adapt:
                 return adapter.decode(exchange, reply)
             return await off_loop(partial(adapter.decode, exchange, reply))
         except Exception:
-            if isinstance(response.body, Body):
+            if not isinstance(response.body, bytes):
                 response.body.set_aside()
             raise
         finally:
@@ -67,17 +67,16 @@ class UpstreamCalls:
             _close(response)
 
     async def streamed(self, exchange: Exchange, encoded: Encoded) -> Response:
-        own = {name for name, _ in encoded.headers}  # a caller's own SOAPAction must not stand beside the adapter's
-        headers = Headers(
-            field for field in exchange.request.headers if field[0] not in _OF_THE_BODY and field[0] not in own
-        )
+        own = encoded.headers  # a caller's own SOAPAction must not stand beside the adapter's
+        dropped = _OF_THE_BODY.union([name for name, _ in own]) if own else _OF_THE_BODY
+        headers = Headers([field for field in exchange.request.headers if field[0] not in dropped])
         if encoded.body is not None:
-            headers.add(b"content-type", encoded.content_type)
-        headers.extend(encoded.headers)
+            headers.append((b"content-type", encoded.content_type))
+        headers += own
         forward = self._forward
         target = encoded.target if encoded.target is not None else forward.target(exchange)
         response = await forward.call(exchange, encoded.method, target, headers, encoded.body, encoded.correlation)
-        if isinstance(response.body, Body):
+        if not isinstance(response.body, bytes):
             response.body = _TimelyBody(response.body, exchange, self)
         return response
 
@@ -116,7 +115,7 @@ def judges(adapter: Codec | CallAdapter) -> bool:
 
 
 def _close(response: Response) -> None:
-    if isinstance(response.body, Body):
+    if not isinstance(response.body, bytes):  # of bytes an ABC would first ask its registry
         response.body.close()
 
 

@@ -25,7 +25,7 @@ class MessageUpstream(Upstream):
 
         Raises what Upstream.send does, and Unmappable for a message that the framing cannot carry.
         """
-        content = await _whole(request)
+        content = request.body if isinstance(request.body, bytes) else await _whole(request)
         targets = self._targets
         pool = targets.only or targets.pick(request)
         if pool is None:
@@ -65,8 +65,12 @@ class MessageUpstream(Upstream):
         """One try on one target. An error with sent=False left the target as it was, but for connections."""
         if request.correlation is not None:
             return await self._correlated(pool, request, message, deadline, fresh=stale is not None)
-        connection = await self._ready_connection(pool, request, deadline, sure=not replayable, fresh=stale is not None)
+        sure, fresh = not replayable, stale is not None
         now = self._time()
+        connection = pool.take(now, sure=sure) if request.before is None and not fresh else None
+        if connection is None:
+            connection = await self._ready_connection(pool, request, deadline, sure=sure, fresh=fresh)
+            now = self._time()
         if now >= deadline:  # the process was held up: what is sent too late may meanwhile be another's to send
             connection.abort()
             raise self._too_late(stale)
@@ -150,9 +154,9 @@ class MessageUpstream(Upstream):
 async def _whole(request: UpstreamRequest) -> bytes:
     """The request's body, whole: a message knows its length before its first octet."""
     body = request.body
-    if body is None or isinstance(body, bytes):
-        return body or b""
-    assert isinstance(body, Body), "bytes or a Body"
+    if body is None:
+        return b""
+    assert isinstance(body, Body), "bytes are whole"
     pieces = bytearray()
     while piece := await body.read():
         pieces += piece

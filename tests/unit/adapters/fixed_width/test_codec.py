@@ -2,7 +2,7 @@
 
 import io
 import struct
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import pytest
@@ -223,13 +223,18 @@ def test_whatever_is_edited_is_read_back(case: tuple[str, int, str], value: int)
     st.integers(0, 1),
     st.integers(0, 127),
     st.integers(1, 15),
-    st.binary(min_size=7, max_size=7),
+    st.binary(min_size=7, max_size=7) | st.sampled_from([bytes(7), bytes(6) + b"\1", b"\xff" * 7]),
 )
 def test_hexadecimal_floats_read_back(size: int, sign: int, characteristic: int, first: int, rest: bytes) -> None:
     raw = bytes([sign << 7 | characteristic, first << 4 | rest[0] & 15]) + rest[1 : size - 1]
     shortest = read_ibm(raw)
     assert write_ibm(shortest, size) == raw
-    assert len(shortest.normalize().as_tuple().digits) <= (9 if size == 4 else 18)
+    digits = len(shortest.normalize().as_tuple().digits)
+    assert digits <= (9 if size == 4 else 18)
+    if (
+        digits > (6 if size == 4 else 15) and raw[1:].strip(b"\0") != b"\x10"
+    ):  # below a power of 16 neighbours are nearer
+        assert write_ibm(Context(prec=digits - 1).plus(shortest), size) != raw
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
