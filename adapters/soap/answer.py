@@ -55,25 +55,21 @@ class AnswerReader:
     def read(self, exchange: Exchange, reply: Reply) -> Response:
         """The response for the caller. Raises BadReply when the answer cannot be one of this operation."""
         content_type = (reply.headers.get(b"content-type") or b"").decode("latin-1")
+        parts: Mapping[str, Part] = {}
         if media_type(content_type) != "multipart/related" or not reply.body:
             root = Part({"content-type": content_type}, reply.body)
-            return self.read_parts(exchange, reply.status, reply.headers, root, {})
-        try:
-            root, parts = root_and_rest(split_parts(reply.body, content_type), content_type)
-        except BadMultipart as exc:
-            raise BadReply(f"status {reply.status}: the body: {exc}") from exc
-        return self.read_parts(exchange, reply.status, reply.headers, root, parts)
-
-    def read_parts(
-        self, exchange: Exchange, status: int, headers: Headers, root: Part, parts: Mapping[str, Part]
-    ) -> Response:
-        """As read(), of an answer that has been taken apart."""
-        find = lookup(parts, self.config.attachments)
+        else:
+            try:
+                root, parts = root_and_rest(split_parts(reply.body, content_type), content_type)
+            except BadMultipart as exc:
+                raise BadReply(f"status {reply.status}: the body: {exc}") from exc
+        form = self.config.attachments
+        find = lookup(parts, form)
         beside = {name: find(content_id) for name, content_id in self._named(list(parts)).items()} if parts else {}
-        document = self.document(exchange, status, headers, root, find, beside)
+        document = self.document(exchange, reply.status, reply.headers, root, find, beside)
         if isinstance(document, Response):
             return document
-        return self.answered(headers, *json_message(document, parts if self.config.attachments == "multipart" else {}))
+        return self.answered(reply.headers, *json_message(document, parts if form == "multipart" else {}))
 
     def document(
         self,
@@ -145,7 +141,7 @@ class AnswerReader:
             raise BadReply("the answer is nested too deeply") from exc
 
     def answered(self, headers: Headers, content_type: bytes, body: bytes | Body) -> Response:
-        fields = Headers(field for field in headers if field[0] in _KEPT)
+        fields = Headers([field for field in headers if field[0] in _KEPT])
         fields.add(b"content-type", content_type)
         return Response(200, fields, body)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
-from functools import partial
 from secrets import token_hex
 from typing import Final
 from urllib.parse import unquote
@@ -52,26 +51,22 @@ class SoapRoute(CallAdapter):
     async def call(self, exchange: Exchange, upstream: Calls) -> Response:
         request = exchange.request
         body = await _long(request) if _multipart(request) else None
-        if isinstance(body, bytes):
-            request.body = body  # short after all, and read: kept as read_body() keeps it
-        if isinstance(body, Body):
+        if body is not None:
             encoded = await self._request(exchange, body)
         else:
             octets = await exchange.read_body()
-            encoded = await worked(len(octets), partial(self.codec.encode, exchange, octets))
+            encoded = await worked(len(octets), self.codec.encode, exchange, octets)
         response = await upstream.streamed(exchange, encoded)
         try:
             body = await _long(response) if _multipart(response) else None
-            if isinstance(body, Body):
+            if body is not None:
                 return await self._answer(exchange, response, body)
         except BaseException:
             if isinstance(response.body, Body):
                 response.body.close()
             raise
-        if body is not None:
-            response.body = body
         reply = await read_reply(response)
-        return await worked(len(reply.body), partial(self.codec.decode, exchange, reply))
+        return await worked(len(reply.body), self.codec.decode, exchange, reply)
 
     # --- out -----------------------------------------------------------------------------------------------
 
@@ -83,7 +78,7 @@ class SoapRoute(CallAdapter):
         except BadMultipart as exc:
             raise _refused(exc) from exc
         incoming = read_streamed(root)
-        octets, loose = await worked(len(root.content), partial(self.codec.written, exchange, incoming))
+        octets, loose = await worked(len(root.content), self.codec.written, exchange, incoming)
         action, version = self.codec.action, self.codec.version
         left, boundary = parts.left, parts.boundary
         if left is not None and not loose and _usable(boundary, octets):
@@ -119,8 +114,9 @@ class SoapRoute(CallAdapter):
             return f"{mark}{len(names) - 1}." if inline else f"cid:{names[-1]}"
 
         beside = {name: find(name) for name in answers.attached} if response.status < 300 else {}
-        read = partial(answers.document, exchange, response.status, response.headers, root, find, beside)
-        document = await worked(len(root.content), read)
+        document = await worked(
+            len(root.content), answers.document, exchange, response.status, response.headers, root, find, beside
+        )
         if isinstance(document, Response):
             body.close()
             return document
@@ -144,13 +140,17 @@ def _multipart(message: Request | Response) -> bool:
     return media_type(_content_type(message.headers)) == "multipart/related"
 
 
-async def _long(message: Request | Response) -> Body | bytes | None:
-    """A multipart body that is to be streamed; its octets if it was read and is short; None where neither is the case."""
+async def _long(message: Request | Response) -> Body | None:
+    """A multipart body that is to be streamed. A short one is None, and the message's to keep if it had to be read."""
     body = message.body
     if not isinstance(body, Body):
         return None
     if body.length is None:
-        return await short_or_begun(body, STREAMED_FROM)
+        begun = await short_or_begun(body, STREAMED_FROM)
+        if isinstance(begun, Body):
+            return begun
+        message.body = begun
+        return None
     return body if body.length > STREAMED_FROM else None
 
 

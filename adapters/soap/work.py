@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, TypeVar
+from functools import partial
+from typing import Final, TypeVar, TypeVarTuple
 
 from adapters.soap.codec.compiling import NotCompiled
 from gateway.api.off_loop import off_loop
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 OFFLOAD_BYTES: Final = 64 * 1024
 
 
-async def worked(size: int, work: Callable[[], T]) -> T:
+async def worked(size: int, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
     """The result of `work` on a message of `size` octets. It may be begun twice, so until it ends it changes nothing."""
     if size < OFFLOAD_BYTES:
         try:
-            return work()
+            return work(*arguments)
         except NotCompiled:
             pass
-    return await off_loop(work)
+    return await off_loop(partial(work, *arguments))
 
 
 def off_the_loop() -> bool:

@@ -20,16 +20,19 @@ class Adapt:
     """Calls an upstream through an adapter; above a size a codec's work leaves the event loop."""
 
     def __init__(self, adapter: Codec | CallAdapter, forward: Forward) -> None:
-        self._adapter = adapter
         self._forward = forward
+        # told apart once: to ask an abstract class costs a call of its own, each time
+        self._caller = adapter if isinstance(adapter, CallAdapter) else None
+        self._codec = adapter if isinstance(adapter, Codec) else None
 
     async def __call__(self, exchange: Exchange) -> Response:
-        adapter = self._adapter
         calls = UpstreamCalls(self._forward)
-        if isinstance(adapter, CallAdapter):
-            response = await adapter.call(exchange, calls)
+        if self._caller is not None:
+            response = await self._caller.call(exchange, calls)
             calls.answered = True
             return response
+        adapter = self._codec
+        assert adapter is not None, "an adapter is one of the two"
         body = await exchange.read_body()
         if len(body) < adapter.offload_bytes:
             encoded = adapter.encode(exchange, body)

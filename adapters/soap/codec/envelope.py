@@ -40,6 +40,22 @@ HEADERS: Final = "$headers"
 WARM_TYPES: Final = (
     64  # compiled with the operation, 20 to 100 ms; the rest when a message first needs them, in a thread
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What an envelope of one SOAP version consists of."""
+
+    namespace: str
+    header: str
+    body: str
+    fault: str
+
+
+_NAMES: Final = {
+    f"{{{name}}}Envelope": _Names(name, f"{{{name}}}Header", f"{{{name}}}Body", f"{{{name}}}Fault")
+    for name in NAMESPACES.values()
+}
 _DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
@@ -190,17 +206,17 @@ class OperationCodec:
 
     def decode(self, root: etree._Element, answer: Answer) -> Content:
         """The content of an answer's envelope. Raises Deviation."""
-        namespace, local = split(str(root.tag))
-        if local != "Envelope" or namespace not in NAMESPACES.values():
-            raise Deviation("this is XML, but not a SOAP envelope", local)
-        body = child_called(root, f"{{{namespace}}}Body")
+        names = _NAMES.get(str(root.tag))
+        if names is None:
+            raise Deviation("this is XML, but not a SOAP envelope", local_name(str(root.tag)))
+        body = child_called(root, names.body)
         if body is None:
             raise Deviation("the envelope has no Body", "Envelope")
         first = body[0] if len(body) else None
         try:
-            if first is not None and first.tag == f"{{{namespace}}}Fault":
-                return Content(None, read_fault(first, namespace, self.wsdl, self.operation, self._literal), body)
-            if namespace != self.namespace:
+            if first is not None and first.tag == names.fault:
+                return Content(None, read_fault(first, names.namespace, self.wsdl, self.operation, self._literal), body)
+            if names.namespace != self.namespace:
                 answer.deviate(root, f"is of another SOAP version than the {self.operation.version} that was asked")
             if self._readers.encoded:
                 collect_ids(root, answer)
@@ -225,7 +241,9 @@ class OperationCodec:
             if position >= len(children):
                 raise Deviation(f"lacks the element {local_name(element.name)}", "Body")
             child = children[position]
-            declared = next((one for one in element.candidates() if one.name == child.tag), None)
+            declared: Element | None = element
+            if child.tag != element.name or element.abstract:
+                declared = next((one for one in element.candidates() if one.name == child.tag), None)
             if declared is None:
                 raise Deviation(f"is not the expected {local_name(element.name)}", path_of(child))
             values[local_name(declared.name)] = self._readers.element(declared)(child, answer)
@@ -236,9 +254,8 @@ class OperationCodec:
     def decode_headers(
         self, root: etree._Element, answer: Answer, understood: frozenset[str] = frozenset()
     ) -> dict[str, object]:
-        """Declared header blocks of an answer by local name. A block that must be understood and is not is a deviation."""
-        namespace = split(str(root.tag))[0]
-        header = child_called(root, f"{{{namespace}}}Header")
+        """Declared header blocks of an envelope by local name. A block that must be understood and is not is a deviation."""
+        header = child_called(root, _NAMES[str(root.tag)].header)
         found: dict[str, object] = {}
         for block in header if header is not None else ():
             element = self.answer_headers.get(str(block.tag))

@@ -26,8 +26,10 @@ def escape_text(text: str) -> str:
     """Raises Misfit for characters that XML cannot carry at all."""
     if _TEXT.search(text) is None:
         return text
+    if _NEVER.search(text) is not None:
+        raise Misfit("holds a control character that XML cannot carry")
     # one after the other takes 0.3 µs where str.translate() takes 0.9; the ampersand first
-    return _legal(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
 
 
 def escape_attribute(text: str) -> str:
@@ -35,12 +37,6 @@ def escape_attribute(text: str) -> str:
         return text
     text = escape_text(text).replace('"', "&quot;")
     return text.replace("\t", "&#9;").replace("\n", "&#10;")
-
-
-def _legal(text: str) -> str:
-    if _NEVER.search(text) is not None:
-        raise Misfit("holds a control character that XML cannot carry")
-    return text
 
 
 def free_name(name: str) -> tuple[str, str]:

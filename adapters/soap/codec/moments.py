@@ -7,22 +7,27 @@ from collections.abc import Callable
 from typing import Final
 
 _ZONE: Final = r"(?P<zone>Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))?"
-_YEAR: Final = r"(?P<year>-?(?:[1-9][0-9]{4,8}|[0-9]{4}))"
+_YEAR: Final = r"(?P<year>-?(?:[1-9][0-9]{3,8}|0(?!000)[0-9]{3}))"  # part 2 §3.2.7: there is no year zero
 _MONTH: Final = r"(?P<month>0[1-9]|1[0-2])"
+_MONTH_OF_DAY: Final = (
+    rf"(?!02-3|(?:0[469]|11)-31){_MONTH}"  # the 29th of February depends on the year, where there is one
+)
 _DAY: Final = r"(?P<day>0[1-9]|[12][0-9]|3[01])"
 _TIME: Final = (
     r"(?:(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9]):(?P<second>[0-5][0-9](?:\.[0-9]{1,20})?)"
     r"|(?P<midnight>24:00:00(?:\.0{1,20})?))"
 )
-_DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _FORMS: Final = {
-    "date": (rf"{_YEAR}-{_MONTH}-{_DAY}{_ZONE}", "a date is expected, as in 2031-01-31"),
-    "dateTime": (rf"{_YEAR}-{_MONTH}-{_DAY}T{_TIME}{_ZONE}", "a date and time is expected, as in 2031-01-31T12:00:00Z"),
+    "date": (rf"{_YEAR}-{_MONTH_OF_DAY}-{_DAY}{_ZONE}", "a date is expected, as in 2031-01-31"),
+    "dateTime": (
+        rf"{_YEAR}-{_MONTH_OF_DAY}-{_DAY}T{_TIME}{_ZONE}",
+        "a date and time is expected, as in 2031-01-31T12:00:00Z",
+    ),
     "time": (rf"{_TIME}{_ZONE}", "a time is expected, as in 12:00:00"),
     "gYear": (rf"{_YEAR}{_ZONE}", "a year is expected, as in 2031"),
     "gYearMonth": (rf"{_YEAR}-{_MONTH}{_ZONE}", "a year and month is expected, as in 2031-01"),
     "gMonth": (rf"--{_MONTH}{_ZONE}", "a month is expected, as in --01"),
-    "gMonthDay": (rf"--{_MONTH}-{_DAY}{_ZONE}", "a month and day is expected, as in --01-31"),
+    "gMonthDay": (rf"--{_MONTH_OF_DAY}-{_DAY}{_ZONE}", "a month and day is expected, as in --01-31"),
     "gDay": (rf"---{_DAY}{_ZONE}", "a day is expected, as in ---31"),
 }
 _DURATION: Final = re.compile(
@@ -33,22 +38,16 @@ _PATTERNS: Final = {kind: re.compile(pattern) for kind, (pattern, _) in _FORMS.i
 
 
 def _valid(pattern: re.Pattern[str]) -> Callable[[str], bool]:
-    known = [part if part in pattern.groupindex else 0 for part in ("year", "month", "day")]
-    has_year, has_month, has_day = (part != 0 for part in known)
+    fullmatch, has_year = pattern.fullmatch, "year" in pattern.groupindex
 
     def valid(text: str) -> bool:
-        match = pattern.fullmatch(text)
+        match = fullmatch(text)
         if match is None:
             return False
-        year, month, day = match.group(*known)
-        if has_year and year in ("0000", "-0000"):  # part 2 §3.2.7: there is no year zero
-            return False
-        if not has_day or not has_month or day <= "28":
-            return True
-        if month == "02" and day == "29" and has_year:
-            number = int(year)
-            return number % 4 == 0 and (number % 100 != 0 or number % 400 == 0)
-        return int(day) <= _DAYS[int(month) - 1]
+        if "-02-29" in text and has_year:
+            year = int(match["year"])
+            return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+        return True
 
     return valid
 

@@ -21,6 +21,13 @@ _DECLARATION: Final = re.compile(
     r"""\s*<\?xml\s+version\s*=\s*["'][^"']*["'](?:\s+encoding\s*=\s*["']([^"'<>]*)["'])?[^<>]*\?>"""
 )
 _UTF8: Final = frozenset((None, "", "utf-8", "utf8", "us-ascii", "ascii"))
+_MARKS: Final = (
+    (codecs.BOM_UTF8, None),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 MAX_TEXT: Final = 10_000_000  # octets of one text: libxml2's own bound, seen here before it has read so far
@@ -75,15 +82,10 @@ def parse(body: bytes, charset: str | None = None, *, parser: etree.XMLParser | 
 
 def _encoding(body: bytes, charset: str | None) -> str | None:
     """The encoding to decode from, or None for UTF-8, which libxml2 reads as it is."""
-    for mark, name in (
-        (codecs.BOM_UTF8, None),
-        (codecs.BOM_UTF32_LE, "utf-32"),
-        (codecs.BOM_UTF32_BE, "utf-32"),
-        (codecs.BOM_UTF16_LE, "utf-16"),
-        (codecs.BOM_UTF16_BE, "utf-16"),
-    ):
-        if body.startswith(mark):
-            return name
+    if not body.startswith(b"<"):
+        for mark, name in _MARKS:
+            if body.startswith(mark):
+                return name
     if charset is None:
         if body[:4] == b"<\0?\0":  # XML 1.0 appendix F: UTF-16 without a mark
             return "utf-16-le"

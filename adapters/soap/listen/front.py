@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -80,10 +79,10 @@ class SoapFront(CallAdapter):
             detail = "SOAP is sent by POST; use that, or GET with ?wsdl for the description."
             return problem(exchange, 405, "soap.method", detail, ((b"allow", b"GET, POST"),))
         body = await exchange.read_body()
-        asked = await worked(len(body), partial(self._read, exchange, body))
+        asked = await worked(len(body), self._read, exchange, body)
         exchange.keep(asked.called)
         reply = await upstream.whole(exchange, asked.encoded)
-        return await worked(len(reply.body), partial(self._write, exchange, asked, reply))
+        return await worked(len(reply.body), self._write, exchange, asked, reply)
 
     # --- in ------------------------------------------------------------------------------------------------
 

@@ -123,6 +123,16 @@ def test_days_that_are_not(day: str) -> None:
         only('<x:element name="A" type="x:date"/>').encode(day)
 
 
+@pytest.mark.parametrize("day", ["--02-29", "--02-30", "--04-31", "--06-30", "--12-31", "--00-01", "--01-32"])
+def test_days_of_no_year(day: str) -> None:
+    codec = only('<x:element name="A" type="x:gMonthDay"/>')
+    if day in ("--02-29", "--06-30", "--12-31"):
+        assert body_of(codec.encode(day)).text == day
+    else:
+        with pytest.raises(Misfit, match="a month and day is expected"):
+            codec.encode(day)
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "value"),
     [
