@@ -53,10 +53,13 @@ def _component(
 ) -> None:
     document = redefinition.document
     here = place(node, document.file)
-    kind, local = local_name(node.tag), node.get("name") or ""
-    if kind not in _KINDS or not local:
-        what = "needs a name" if kind in _KINDS else "cannot be redefined; types, groups and attribute groups can"
-        compiler.findings.error(here, f"xs:{kind} {what}")
+    kind, local = node.tag.removeprefix(_X), node.get("name") or ""
+    if kind not in _KINDS:
+        what = local_name(node.tag)
+        compiler.findings.error(here, f"{what} cannot be redefined; types, groups and attribute groups can")
+        return
+    if not local:
+        compiler.findings.error(here, f"xs:{kind} needs a name")
         return
     name, where = clark(document.target, local), redefinition.node.get("schemaLocation")
     known = compiler.sources[kind].get(name)

@@ -145,7 +145,8 @@ HELD = '<x:group ref="t:G"/>'
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('<x:redefine schemaLocation="a.xsd"><x:element name="T"/></x:redefine>', "xs:element cannot be redefined; types, groups"),
+        ('<x:redefine schemaLocation="a.xsd"><x:element name="T"/></x:redefine>', "element cannot be redefined; types, groups"),
+        (redefine("a.xsd", '<group xmlns="urn:o" name="G"/>'), "group cannot be redefined; types, groups"),
         (redefine("a.xsd", extended("b").replace('name="T"', "")), "xs:complexType needs a name"),
         (redefine("a.xsd", extended("b", "Tt", "t:Tt")), "Tt cannot be redefined: a.xsd does not declare it; did you mean T?"),
         (redefine("a.xsd", SIMPLE.format("t:T").replace('"S"', '"T"')), "simpleType T cannot be redefined: a.xsd does not declare it"),
