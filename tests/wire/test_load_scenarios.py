@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.load.__main__ import load, new_run, parsed
 from loadtests.load.objectives import Objective
+from loadtests.load.options import parsed
 from loadtests.load.recorder import total
+from loadtests.load.run import load, new_run
 from loadtests.load.stage import ROOT, own_stage
 from loadtests.scenarios import SCENARIOS
 
