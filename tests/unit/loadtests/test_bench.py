@@ -1,8 +1,11 @@
 """`scripts/bench`: what it measures runs, and a slower machine is no regression."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from loadtests.bench import LIMIT, compared, main, ratios
+from loadtests.bench import LIMIT, PEERS, compared, main, ratios
 from loadtests.micro.hot import BENCHES, CALIBRATION
 
 
@@ -34,3 +37,26 @@ def test_a_benchmark_that_does_not_exist_is_answered_with_those_that_do(capsys):
         main(["--bench", "GCRA"])
     assert ended.value.code == 2
     assert "gcra: a limit in memory" in capsys.readouterr().err
+
+
+def test_peers_are_all_measured_whatever_failed(monkeypatch):
+    ran = []
+
+    def run(command, cwd):
+        ran.append((Path(command[1]).name, *command[2:]))
+        return subprocess.CompletedProcess(command, 3 if len(ran) == 1 else 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert main(["peers", "--fast"]) == 3
+    assert ran == [(*one, "--rounds", "1", "--seconds", "1") for one in PEERS]
+    ran.clear()
+    assert main(["peers", "--record"]) == 3
+    assert ran == [(*one, "--record") for one in PEERS]
+
+
+@pytest.mark.parametrize("more", [["--fast", "--record"], ["--bench", "gcra"]])
+def test_what_peers_do_not_take(more, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["peers", *more])
+    assert ended.value.code == 2
+    assert more[0] in capsys.readouterr().err
