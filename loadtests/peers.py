@@ -196,5 +196,5 @@ def peers(scenario: str, workdir: Path) -> list[Peer]:
         if peer:
             found.append(peer)
         else:
-            print(f"peer {name}: cannot run {scenario} here", file=sys.stderr)
+            print(f"peer {name}: not measured ({scenario} is beyond it here, or it is not installed)", file=sys.stderr)
     return found

@@ -64,6 +64,5 @@ class Writer:
         code: CodeType = compile(source, f"<{origin}>", "exec")
         namespace: dict[str, Any] = dict(self.constants)
         exec(code, namespace)  # noqa: S102  # our own text: names and figures come from the parsed layout by repr()
-        return namespace.pop(
-            signature.partition("(")[0]
-        )  # a function in its own globals would never be freed by itself
+        name = signature.partition("(")[0]
+        return namespace.pop(name)  # a function in its own globals would never be freed by itself
