@@ -163,7 +163,7 @@ def _values(source: BinaryIO) -> Iterator[list[Any]]:
                     values.append(loads_raw(line))
         except ValueError as exc:
             yield values
-            raise RecordError(f"not JSON: {exc}", record=number + len(values) + 1) from exc
+            raise RecordError(str(exc), record=number + len(values) + 1) from exc
         yield values
         number += len(values)
 

@@ -222,7 +222,11 @@ class OAuth2(Authenticator):
                 exchange, 400, "oauth2.repeated", "Authorization was sent more than once; send it once.", _REPEATED
             )
         return problem(
-            exchange, 401, "oauth2.missing", "This call needs an access token; send one in Authorization.", _MISSING
+            exchange,
+            401,
+            "oauth2.missing",
+            "This call needs an access token; send `Authorization: Bearer TOKEN`.",
+            _MISSING,
         )
 
     def _without_issuer(self, exchange: Exchange, detail: str, retry_after_s: float) -> Response:

@@ -124,6 +124,8 @@ class Defaults(Block):
 
 
 def _listeners(value: object) -> object:
+    if isinstance(value, int | str):
+        raise ValueError("expected a listener, as in `{port: 8080}`, or a list of them")
     return [value] if isinstance(value, dict) else value
 
 

@@ -15,8 +15,9 @@ def check_unused(world: World, facts: Facts, consumers: Mapping[str, ConsumerPla
     upstreams: set[str] = {route.config.upstream for _, route in world.routes if route.config and route.config.upstream}
     tiers = {plan.consumer.tier for plan in consumers.values()}
     tiers |= {issuer.config.tier for issuer in world.issuers.values() if issuer.config and issuer.config.tier}
+    every_route_is_read = all(route.config for _, route in world.routes)
     for name, upstream in world.upstreams.items():
-        if name not in upstreams:
+        if every_route_is_read and name not in upstreams:  # else the route that is wrong may be the one that uses it
             world.notes.on(upstream.unit).add(
                 upstream.block.keys, "no route uses this upstream", "warning", at_key=True
             )

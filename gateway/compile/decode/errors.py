@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.api.config import NAME, Block, Secret
+from gateway.compile.available import ADAPTERS, POLICIES
 from gateway.compile.finding import listed, suggestion
 
 Keys = tuple[str | int, ...]
@@ -97,7 +98,7 @@ def _single(error: ErrorDetails, model: type[BaseModel], keys: Keys) -> str:
     context: Mapping[str, Any] = error.get("ctx") or {}
     kind = error["type"]
     if kind == "extra_forbidden":
-        return f"unknown field{suggestion(error['loc'][-1], fields_at(model, error['loc'][:-1]))}"
+        return f"unknown field{_meant(error['loc'][-1], fields_at(model, error['loc'][:-1]))}"
     if kind == "missing":
         return "this field is required"
     if kind == "value_error":
@@ -118,6 +119,13 @@ def _single(error: ErrorDetails, model: type[BaseModel], keys: Keys) -> str:
     if kind in ("invalid_key", "recursion_loop"):
         return "a key is text here; quote it"
     return f"{error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def _meant(written: int | str, fields: Sequence[str]) -> str:
+    for belong, names in (("policies", POLICIES), ("adapter", ADAPTERS)):
+        if written in names and belong in fields:
+            return f"; write it under `{belong}`"
+    return suggestion(written, fields)
 
 
 def _shown(value: object) -> str:

@@ -99,6 +99,11 @@ class References:
             if escaped:
                 return match[0][1:]
             if closed is None:
+                if env and "}" in text[match.end() :].partition("${")[0]:
+                    raise ValueError(
+                        f"after '{match[0]}' a closing brace or a default belongs: write ${{env:NAME}} or ${{env:NAME:-value}}; "
+                        "a name is made of letters, digits and _"
+                    )
                 raise ValueError(f"'{match[0]}' has no closing brace")
             found = True
             if env:

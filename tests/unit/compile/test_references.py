@@ -55,6 +55,9 @@ def test_a_doubled_dollar_is_a_literal(references: References) -> None:
         ("${file:binary}", "not UTF-8"),
         ("${HOST}", "not a reference"),
         ("${env:HOST", "no closing brace"),
+        ("${env:HOST and ${env:PORT}", "no closing brace"),
+        ("${env:HOST-NAME}", "a name is made of letters"),
+        ("${env:HOST-s3cret}", r"^after '\$\{env:HOST' a closing brace or a default"),
         ("${env:}", "not a reference"),
     ],
 )
