@@ -7,6 +7,7 @@ wait for the disk; what comes while the disk is busy shares the next.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import queue
 import sqlite3
@@ -22,6 +23,8 @@ from gateway.api.standing import Standing
 from gateway.stores.keys import plain
 
 T = TypeVar("T")
+
+log = logging.getLogger("sluicegate.store")
 
 Sync = Literal["full", "normal"]
 
@@ -127,6 +130,7 @@ class SqliteStore:
         self._thread: threading.Thread | None = None
         self._sweep_at = 0.0
         self._committing = False
+        self._usable = True  # as was seen last
 
     async def get(self, key: str) -> bytes | None:
         found: bytes | None = await self._ask(lambda rows, now: rows.get(key), "")
@@ -200,7 +204,9 @@ class SqliteStore:
                     if connection is None:
                         connection = self._open()
                     self._transact(connection, jobs)
+                    self._note(None)
                 except Exception as problem:  # a bug, too, must not end the thread: everybody would wait for ever
+                    self._note(problem)
                     for job in jobs:
                         # rolled back, unless it was the commit that failed
                         job.error = StoreError(f"{self.path}: {problem}", asked=self._committing)
@@ -211,6 +217,15 @@ class SqliteStore:
                 _tell(loop, batch)
         if connection is not None:
             connection.close()
+
+    def _note(self, problem: Exception | None) -> None:
+        """Logs each change between usable and not, and no single operation."""
+        if self._usable != (problem is None):
+            self._usable = problem is None
+            if problem is None:
+                log.warning("store %s is back", self.path)
+            else:
+                log.warning("store %s is away: %s", self.path, problem)
 
     def _transact(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
         self._committing = False

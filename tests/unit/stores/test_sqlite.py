@@ -114,19 +114,23 @@ def test_what_has_ended_is_swept(tmp_path, clock):
     file.close()
 
 
-def test_trouble_is_said_and_it_recovers(tmp_path, clock):
+def test_trouble_is_said_and_it_recovers(tmp_path, clock, caplog):
     (tmp_path / "state").write_text("a file where the folder should be")
 
     async def scenario():
         store = store_at(tmp_path, clock)
-        with pytest.raises(StoreError, match=r"lasting\.db"):
-            await store.get("k")
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"lasting\.db"):
+                await store.get("k")
         (tmp_path / "state").unlink()
         await store.put("k", b"v", 5)
         assert await store.get("k") == b"v"
         await store.close()
 
     asyncio.run(scenario())
+    away, back = caplog.messages  # once each, however many operations failed
+    assert away.startswith(f"store {tmp_path / 'state' / 'lasting.db'} is away: ")
+    assert back == f"store {tmp_path / 'state' / 'lasting.db'} is back"
 
 
 def test_a_file_of_another_layout_is_refused(tmp_path, clock):
