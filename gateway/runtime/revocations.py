@@ -48,6 +48,8 @@ class Revocations:
                     self._rewrite(standing)
         except FileNotFoundError:
             return
+        except OSError as exc:
+            raise OSError(exc.errno, f"the `state` folder cannot be used: {exc.strerror}", str(self._file)) from exc
 
     async def add(self, order: Revoke) -> bool:
         """Keep it; returns whether it will be known after a restart."""

@@ -224,7 +224,10 @@ class _Writer:
 def _open(target: str) -> int:
     if target == "stdout":
         return 1
-    return os.open(Path(target), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    try:
+        return os.open(Path(target), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    except OSError as exc:
+        raise OSError(exc.errno, f"`log.access` cannot be written: {exc.strerror}", target) from exc
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from gateway.api.config import format_duration
 from gateway.compile.checks.facts import Facts
 from gateway.compile.world import World
 from gateway.routing.conflicts import conflicts
+
+_FOREIGN = re.compile(r"/(:[A-Za-z_]\w*|\*|<\w+>)(?=/|$)").search
 
 
 def check_routes(world: World, facts: Facts) -> None:
@@ -18,7 +22,17 @@ def check_routes(world: World, facts: Facts) -> None:
             "give one of them a `priority`"
         )
         world.notes.on(unit).add((*second.keys, "match"), what, at_key=True)
+    _check_placeholders(world)
     _check_timeouts(world, facts)
+
+
+def _check_placeholders(world: World) -> None:
+    """Other routers' words for "any segment" are text here; a route that has one looks right and answers nobody."""
+    for unit, route in world.routes:
+        foreign = None if route.config is None else _FOREIGN(route.config.match.path)
+        if foreign is not None:
+            what = f"'{foreign[1]}' matches only itself; write {{name}} for any one segment, or /** at the end for the rest"
+            world.notes.on(unit).add((*route.keys, "match", "path"), what, "warning")
 
 
 def _check_timeouts(world: World, facts: Facts) -> None:

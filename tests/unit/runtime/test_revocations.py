@@ -74,7 +74,7 @@ def test_without_a_file_they_count_until_the_restart(tmp_path: Path, caplog: pyt
     assert nowhere.standing() == [order("a")]
     (tmp_path / "file").write_text("")
     refused = Revocations(CLOCK.time)
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(NotADirectoryError, match=r"the `state` folder cannot be used: Not a directory"):
         refused.open(tmp_path / "file")
     assert add(refused, order("b")) == [False]
     assert refused.standing() == [order("b")]

@@ -115,5 +115,5 @@ def test_a_slow_reader_costs_lines_and_is_counted(tmp_path: Path, monkeypatch: p
 
 
 def test_a_target_that_cannot_be_opened_is_an_error_at_once(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="missing"):
+    with pytest.raises(FileNotFoundError, match=r"`log.access` cannot be written: .*missing"):
         AccessLog(str(tmp_path / "missing" / "log"), query=False)
