@@ -125,6 +125,10 @@ class Connection(Draining):
     async def write(self, piece: bytes) -> None:
         """A piece of a streamed request; waits while the upstream does not read, at most its idle bound."""
         self.flush()
+        while self._poll.poll(0):  # noqa: ASYNC110  # until the loop has read it, in its next turn; there is no event for that
+            # Most likely an early answer, which ends this task once it is read. An upstream that closed behind it resets
+            # what is written now, and the transport then drops the answer unread.
+            await asyncio.sleep(0)
         self._written += len(piece)
         self._transport.write(piece)
         if self._drained is not None:

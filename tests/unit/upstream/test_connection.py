@@ -422,6 +422,28 @@ def test_fields_are_lowered_kept_in_order_and_freed_of_this_hop(scene: Scene) ->
     ]
 
 
+def test_no_piece_is_written_over_an_answer_that_waits_to_be_read(scene: Scene) -> None:
+    early = answer(b"Content-Length: 5", b"early")
+    scene.wire.theirs.send(early)
+    writing = scene.connection.write(b"piece")
+    writing.send(None)
+    writing.send(None)
+    assert scene.wire.written == b"request"
+    scene.feed(scene.wire.ours.recv(4096))  # in life this ends the task that writes
+    assert (scene.answer.result().status, scene.body()) == (200, b"early")
+    writing.close()
+
+
+def test_pieces_go_on_after_an_interim_answer_was_read(scene: Scene) -> None:
+    scene.wire.theirs.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    writing = scene.connection.write(b"piece")
+    writing.send(None)
+    scene.feed(scene.wire.ours.recv(4096))
+    with pytest.raises(StopIteration):
+        writing.send(None)
+    assert scene.wire.written == b"requestpiece"
+
+
 def test_octets_on_an_idle_connection_close_it(scene: Scene) -> None:
     scene.feed(answer(b"Content-Length: 0"))
     assert scene.place.released == 1
