@@ -173,10 +173,10 @@ def test_the_head_of_a_stream_does_not_wait_for_its_body(play: Perform, ends: Ca
 
 
 def leaves(how: str, caller: Caller) -> None:
-    caller.close() if how == "close" else caller.reset()
+    {"close": caller.close, "half-close": caller.half_close, "reset": caller.reset}[how]()
 
 
-@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("how", ["close", "half-close", "reset"])
 def test_a_caller_that_leaves_while_the_upstream_thinks(play: Perform, how: str) -> None:
     async def scene(stage: Stage) -> None:
         caller = await stage.caller()
@@ -301,8 +301,16 @@ async def refusing_early(peer: Peer) -> None:
     await peer.gone()
 
 
+async def refusing_early_and_resetting(peer: Peer) -> None:
+    """As servers do that close while there is something to read (RFC 9112 §9.6 asks them not to)."""
+    await peer.head()
+    await peer.read()
+    await peer.send(b"HTTP/1.1 413 Too Much\r\nContent-Length: 5\r\n\r\nearly")
+    peer.reset()
+
+
 @pytest.mark.parametrize("chunked", [False, True])
-@pytest.mark.parametrize("by", ["upstream", "gateway"])
+@pytest.mark.parametrize("by", ["upstream", "upstream, with a reset", "gateway"])
 def test_an_early_answer_arrives_though_the_body_is_still_being_sent(play: Perform, by: str, *, chunked: bool) -> None:
     flood = Flood(16 * MIB)
     policies = {"request_size": {"max": "1MiB"}} if by == "gateway" else {}
@@ -326,7 +334,8 @@ def test_an_early_answer_arrives_though_the_body_is_still_being_sent(play: Perfo
         await stage.quiet()
         await holds(lambda: stage.figures()["open"] == 0)
 
-    play(scene, refusing_early, routes=[{**TO_ALL, "policies": policies}])
+    script = refusing_early_and_resetting if "reset" in by else refusing_early
+    play(scene, script, routes=[{**TO_ALL, "policies": policies}])
 
 
 def test_a_small_body_that_nobody_reads_keeps_the_connection(play: Perform) -> None:

@@ -121,6 +121,20 @@ def test_close_codes_pass_both_ways(play: Perform, code: int) -> None:
     play(scene, script)
 
 
+def test_an_upstreams_1014_becomes_1011(play: Perform) -> None:
+    async def script(peer: Peer) -> None:
+        server = await accept(peer)
+        await server.send(closing(1014, b"why", masked=False))
+        await peer.gone()
+
+    async def scene(stage: Stage) -> None:
+        client = await connect(stage)
+        assert (await client.next()).code == 1011
+        await stage.quiet()
+
+    play(scene, script)
+
+
 def test_a_caller_without_credentials_is_refused_before_the_upgrade(play: Perform) -> None:
     async def scene(stage: Stage) -> None:
         caller = await stage.caller()
