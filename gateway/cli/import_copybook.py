@@ -16,6 +16,7 @@ from adapters.fixed_width.options import Options
 from adapters.fixed_width.reading import read_layout, with_layout
 from adapters.fixed_width.schema import record_schema
 from gateway.cli.copybook_options import FileArgument, fail
+from gateway.cli.fresh import ForceOption, write_fresh
 
 _ROUTES = """\
 # Made from {file}. To do: the target, and an authenticator (or `public: true`) unless `defaults` has one.
@@ -39,6 +40,7 @@ def import_copybook(
     codepage: Annotated[
         str | None, typer.Option("--codepage", help="Code page of text and digits  [default: cp037]")
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """A route that takes and gives JSON for the records of FILE, and an OpenAPI 3.1 document of it."""
     try:
@@ -56,14 +58,10 @@ def import_copybook(
         path=json.dumps(str(path)),
         codepage=f", codepage: {codepage}" if codepage else "",
     )
-    try:
-        out.write_text(text, encoding="utf-8")
-        if openapi is not None:
-            openapi.write_text(
-                json.dumps(openapi_document(codec, name), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
-    except OSError as exc:
-        fail(f"{exc.filename}: {exc.strerror}")
+    texts = {out: text}
+    if openapi is not None:
+        texts[openapi] = json.dumps(openapi_document(codec, name), indent=2, ensure_ascii=False) + "\n"
+    write_fresh(texts, force=force)
     typer.echo(f"wrote {out}" + (f" and {openapi}" if openapi else ""))
 
 

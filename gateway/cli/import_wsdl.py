@@ -12,6 +12,7 @@ import yaml
 
 from adapters.soap.description.openapi import openapi as openapi_document
 from adapters.soap.description.routes import imported_routes, routes_yaml
+from gateway.cli.fresh import ForceOption, write_fresh
 from gateway.cli.wsdl import load
 
 
@@ -21,29 +22,19 @@ def import_wsdl(
         Path, typer.Option(help="Where the routes go, as in config/routes/orders.yaml.", show_default=False)
     ],
     openapi: Annotated[Path | None, typer.Option(help="Where an OpenAPI 3.1 document goes (.json or .yaml).")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """One route per operation of a WSDL.
 
     Example: sluicegate import wsdl config/wsdl/orders.wsdl --out config/routes/orders.yaml --openapi orders.json
     """
     wsdl = load(file).wsdl
-    for path in (out, openapi):
-        if path is not None and path.exists() and not force:
-            typer.echo(f"{path} is there already; --force overwrites it", err=True)
-            raise typer.Exit(1)
     routes = imported_routes(wsdl)
     relative = os.path.relpath(file, out.parent).replace(os.sep, "/")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(routes_yaml(wsdl, routes, relative), encoding="utf-8")
-        if openapi is not None:
-            document = openapi_document(wsdl, routes)
-            openapi.parent.mkdir(parents=True, exist_ok=True)
-            openapi.write_text(_text(document, openapi), encoding="utf-8")
-    except OSError as exc:
-        typer.echo(f"{exc.filename}: {exc.strerror}", err=True)
-        raise typer.Exit(1) from exc
+    texts = {out: routes_yaml(wsdl, routes, relative)}
+    if openapi is not None:
+        texts[openapi] = _text(openapi_document(wsdl, routes), openapi)
+    write_fresh(texts, force=force)
     reading = sum(route.reads for route in routes)
     typer.echo(
         f"{out}: {len(routes)} routes"

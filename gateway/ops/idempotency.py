@@ -59,6 +59,9 @@ class IdempotencyOrders:
             detail = f"Not an order: {fields}; send JSON with action (settle or release), who, reason, and for settle status."
             return problem(422, "ops.order-malformed", detail)
         except records.OutOfReachError as reason:
+            if request.method != "POST":
+                whose = "" if query.keys() & {"consumer", "caller"} else "; ?consumer=NAME says whose key is meant"
+                return problem(404, "ops.no-such-record", f"Nothing to show: {reason}{whose}.")
             return problem(404, "ops.no-such-record", f"Nothing changed: {reason}; see what GET says of this key.")
         except StoreError:
             return problem(

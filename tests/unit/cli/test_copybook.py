@@ -155,6 +155,17 @@ def imported(copybook: Path, *arguments: object) -> Any:
     return CliRunner().invoke(application, [str(copybook), *(str(argument) for argument in arguments)])
 
 
+def test_import_overwrites_only_when_told(copybook: Path, tmp_path: Path) -> None:
+    routes, document = tmp_path / "routes" / "customer.yaml", tmp_path / "customer.json"
+    document.write_text("mine")
+    told = imported(copybook, "--out", routes, "--openapi", document)
+    assert (told.exit_code, told.stderr) == (1, f"error: {document} is there already; --force overwrites it\n")
+    assert (document.read_text(), routes.exists()) == ("mine", False)
+    assert imported(copybook, "--out", routes, "--openapi", document, "--force").exit_code == 0
+    assert routes.exists()
+    assert json.loads(document.read_text())["openapi"] == "3.1.0"
+
+
 def test_import_writes_a_route_and_openapi(copybook: Path, tmp_path: Path) -> None:
     routes, document = tmp_path / "routes" / "customer.yaml", tmp_path / "openapi.json"
     routes.parent.mkdir()
