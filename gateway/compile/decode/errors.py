@@ -46,6 +46,7 @@ _SHAPES = {
     "mapping_type": "a mapping",
     "none_required": "nothing",
 }
+_FEW = 10  # names of fields that a message lists where none is near
 _OUTSHONE = {*_SHAPES, "literal_error", "too_short"}
 _BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
@@ -125,7 +126,8 @@ def _meant(written: int | str, fields: Sequence[str]) -> str:
     for belong, names in (("policies", POLICIES), ("adapter", ADAPTERS)):
         if written in names and belong in fields:
             return f"; write it under `{belong}`"
-    return suggestion(written, fields)
+    few = f"; the fields here are {listed(fields, 'and')}" if 1 < len(fields) <= _FEW else ""
+    return suggestion(written, fields) or few
 
 
 def _shown(value: object) -> str:

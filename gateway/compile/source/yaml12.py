@@ -172,6 +172,15 @@ def _events(text: str) -> Iterator[Any]:
         composer.dispose()
 
 
+_INDENTED = "compare how far it and the lines above are indented"
+_HINTS = {  # libyaml says what its grammar misses, not what people write
+    "did not find expected '-' indicator": f"; {_INDENTED}",
+    "did not find expected key": f"; {_INDENTED}",
+    "mapping values are not allowed in this context": f"; quote text that holds a colon and a blank, or {_INDENTED}",
+    "could not find expected ':'": "; a key ends with a colon and a blank, here or in the lines above",
+}
+
+
 def _explained(problem: MarkedYAMLError, text: str) -> Problem:
     mark = problem.problem_mark or problem.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
@@ -184,6 +193,10 @@ def _explained(problem: MarkedYAMLError, text: str) -> Problem:
         what += "; text that begins with % @ or ` is quoted"
     elif "\t" in around[: column + 1]:
         what += "; indent with blanks, not tabs"
+    elif problem.context and "quoted scalar" in problem.context and problem.context_mark:
+        what += f"; the quote that was opened at line {problem.context_mark.line + 1} is not closed"
+    else:
+        what += _HINTS.get(what, "")
     return Problem(line + 1, column + 1, (), what)
 
 

@@ -106,6 +106,23 @@ def test_what_cannot_be_read_says_why(text: str, words: str, composer: str, monk
     assert refused.value.problem.line >= 1
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("a:\n  - b: 1\n    c: 2\n   d: 3", 4, "compare how far"),
+        ("a:\n  b: 1\n   c: 2", 3, "compare how far"),
+        ("a: b: c", 1, "quote text that holds a colon"),
+        ("a:\n  b: 1\n  c:2\n  d: 3", 4, "ends with a colon and a blank"),
+        ('a:\n  b: "x\n  c: 2\n', 4, "the quote that was opened at line 2 is not closed"),
+    ],
+)
+def test_slips_of_the_hand_are_told_what_to_look_at(text: str, line: int, words: str) -> None:
+    with pytest.raises(Unreadable) as caught:
+        value(text)
+    assert caught.value.problem.line == line
+    assert words in caught.value.problem.message
+
+
 def test_an_unquoted_reference_inside_braces_says_quote_it() -> None:
     with pytest.raises(Unreadable) as refused:
         load("a: [{b: ${env:X}}]", lambda each: each)
