@@ -10,7 +10,7 @@ from typing import Any
 from gateway.api.exchange import Exchange, Outcome
 from gateway.api.messages import Request, Response
 from gateway.edge import faults
-from gateway.edge.body import Receive
+from gateway.edge.body import Receive, RequestBody
 from gateway.edge.receive import Receiver
 from gateway.edge.send import INTERIM, Send, deliver, interim_way
 from gateway.edge.snapshot import Cell, LiveRoute, Snapshot
@@ -86,10 +86,13 @@ class Edge:
             if not exchange.client_gone:
                 raise
         finally:  # 6
+            sent = exchange.request.body
             self._finish(exchange, route, response, complete=complete)
             exchange.forget()
             cell.metrics.in_flight -= 1
             snapshot.release()
+        if complete and type(sent) is RequestBody and not sent.ended:
+            await sent.read_away()
 
     async def _upgrade(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         websocket = WebSocket(receive, send)

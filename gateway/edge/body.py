@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from gateway.api.errors import ClientGone, RequestRefused
@@ -17,6 +18,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 SWEEP_S = 0.5
 READ_AWAY_BYTES = 64 * 1024  # what uvicorn holds of a body; Granian reads away little more than what has arrived
+LINGER_S = 5.0  # how long the rest of a body is read away after an early answer; nginx lingering_timeout 5s
 WORKER_BUDGET_BYTES = 256 * 2**20  # bodies held whole at one time by one worker; beyond: 503
 
 
@@ -106,6 +108,14 @@ class RequestBody(Body):
             raise
         finally:
             self._sweep.end(self)
+
+    async def read_away(self) -> None:
+        """After an early answer: a server that closes on a caller who still sends may take the answer with it (RFC 9112 §9.6)."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while not self.ended:
+                    message = await self._receive()
+                    self.ended = message["type"] == "http.disconnect" or not message.get("more_body", False)
 
     def close(self) -> None:
         self.ended = True

@@ -22,13 +22,13 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from gateway.edge.body import LINGER_S
 from gateway.edge.send import INTERIM
 from gateway.http.host import parse_authority
 from gateway.runtime.plane import Scope
 from gateway.runtime.uvicorn_cycle import ClosingCycle, HeldFlow
 from gateway.runtime.uvicorn_websocket import BoundedWebSocket, handshake
 
-LINGER_S = 5.0  # how long the rest of a body is read away after an early answer; nginx lingering_timeout 5s
 MAX_PIPELINED = 64  # requests that wait for the answers before them; one read may bring thousands
 _NONE_WAIT: deque[Any] = deque()  # of every connection on which no request waits: one of its own has 0.6 KiB
 _FRAMING = (b"content-length", b"transfer-encoding")

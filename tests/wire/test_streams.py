@@ -338,6 +338,22 @@ def test_an_early_answer_arrives_though_the_body_is_still_being_sent(play: Perfo
     play(scene, script, routes=[{**TO_ALL, "policies": policies}])
 
 
+@pytest.mark.parametrize("by", ["upstream", "gateway"])
+def test_a_caller_that_writes_everything_before_it_reads_gets_its_early_answer(play: Perform, by: str) -> None:
+    flood = Flood(8 * MIB)
+    policies = {"request_size": {"max": "1MiB"}} if by == "gateway" else {}
+
+    async def scene(stage: Stage) -> None:
+        caller = await stage.caller()
+        await caller.send(UPLOAD % flood.total)
+        await flood.pour(caller.writer.write, caller.writer.drain)
+        answer = await caller.answer()
+        assert (answer.status, answer.ends_connection) == (413, True)
+        await stage.quiet()
+
+    play(scene, refusing_early, routes=[{**TO_ALL, "policies": policies}])
+
+
 def test_a_small_body_that_nobody_reads_keeps_the_connection(play: Perform) -> None:
     async def scene(stage: Stage) -> None:
         caller = await stage.caller()
