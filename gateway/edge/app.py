@@ -91,7 +91,7 @@ class Edge:
             exchange.forget()
             cell.metrics.in_flight -= 1
             snapshot.release()
-        if complete and type(sent) is RequestBody and not sent.ended:
+        if complete and websocket is None and type(sent) is RequestBody and not sent.ended:
             await sent.read_away()
 
     async def _upgrade(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
