@@ -114,7 +114,7 @@ def _threads_that_wait_their_turn() -> Iterator[None]:
     a core with the event loop, they then take the answers of a whole turn at once, instead of being switched to for each:
     10 to 20 % of a request.
     """
-    usual = False and os.sched_getscheduler(0) == os.SCHED_OTHER
+    usual = sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER
     if usual:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     try:
