@@ -16,7 +16,7 @@ _CODE = re.compile(r"[a-z…][a-z0-9_]*\.[a-z…][a-z0-9-…]*").fullmatch
 # What looks like a code and is none: files, operations of stores, ASGI's messages, places in the schema, words of the log
 _OTHER = re.compile(
     r".*\.(?:lua|txt|db|log|yaml|jsonl|example)|(?:limits|places|revocations)\..*|idempotency\.(?:claim|change|show|replayed)"
-    r"|http\.disconnect|websocket\.(?:accept|close|connect|disconnect|send)"
+    r"|http\.(?:disconnect|request)|websocket\.(?:accept|close|connect|disconnect|send)"
     r"|(?:sluicegate|gateway\.demo|policies|policy|adapters|adapter).*|…\.…|realm_access\.roles"
     r"|streams\..*|oauth2\.no-answer-in-time|request\.plain-text|soap\.answer-deviates|retry\..*|upstream\.…|api_key\.…|oauth2\.…|uvicorn\.error"
 ).fullmatch
