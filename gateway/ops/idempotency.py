@@ -60,9 +60,12 @@ class IdempotencyOrders:
             return problem(422, "ops.order-malformed", detail)
         except records.OutOfReachError as reason:
             if request.method != "POST":
-                whose = "" if query.keys() & {"consumer", "caller"} else ", and tell whose key is meant with ?consumer=NAME"
-                advice = f"check the route and the key{whose}."
-                return problem(404, "ops.no-such-record", f"Nothing to show: {reason}; {advice}")
+                whose = (
+                    "" if query.keys() & {"consumer", "caller"} else ", and tell whose key is meant with ?consumer=NAME"
+                )
+                return problem(
+                    404, "ops.no-such-record", f"Nothing to show: {reason}; check the route and the key{whose}."
+                )
             return problem(404, "ops.no-such-record", f"Nothing changed: {reason}; see what GET says of this key.")
         except StoreError:
             return problem(
