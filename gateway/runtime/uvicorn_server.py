@@ -18,6 +18,7 @@ from gateway.runtime.listeners import BACKLOG, Listener
 from gateway.runtime.plane import App
 from gateway.runtime.server_tls import server_context
 from gateway.runtime.uvicorn_protocol import BoundedProtocol, Bounds
+from gateway.upstream.outbox import Outbox
 from gateway.upstream.websocket import MAX_MESSAGE
 
 TICK_S = 1.0
@@ -44,7 +45,12 @@ class UvicornServer:
         )
         self._config.load()
         self._bounds = Bounds(
-            listen.max_header, listen.max_headers, listen.header_timeout, listen.keep_alive, connections
+            listen.max_header,
+            listen.max_headers,
+            listen.header_timeout,
+            listen.keep_alive,
+            connections,
+            Outbox(asyncio.get_running_loop()),
         )
         self._state = ServerState()
         self._sock = socket.socket(fileno=socket.dup(listener.sock.fileno()))

@@ -122,7 +122,9 @@ def test_orders_that_change_nothing(desk: Desk, method: str, path: str, order: A
 
 def test_what_is_not_there_is_named(desk: Desk) -> None:
     named = call(desk, "GET", "/idempotency/create/none?caller=t2").json()["detail"]
-    assert named == "Nothing to show: there is no record of this key of t2 on route 'create'; check the route and the key."
+    assert (
+        named == "Nothing to show: there is no record of this key of t2 on route 'create'; check the route and the key."
+    )
     forgotten = call(desk, "GET", "/idempotency/create/a/b").json()["detail"]
     assert forgotten.endswith(", and tell whose key is meant with ?consumer=NAME.")
 
