@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from granian.server import embed
 from gateway.api.settings.listen import Listen
 from gateway.runtime.listeners import BACKLOG, Listener, parked_socket
 from gateway.runtime.plane import App
+from gateway.runtime.preemption import threads_that_wait_their_turn
 
 HYPER_MIN_BUFFER = 8192  # hyper panics on less
 TLS_VERSIONS = {"1.2": SSLProtocols.tls12, "1.3": SSLProtocols.tls13}
@@ -106,24 +105,6 @@ class _EmbeddedServer(embed.Server):
         self._shd = self._inherited  # type: ignore[assignment]  # granian declares it by its first value
 
 
-@contextmanager
-def _threads_that_wait_their_turn() -> Iterator[None]:
-    """Threads begun in here do not push the event loop off its core whenever there is something for them.
-
-    sched(7), SCHED_BATCH: a thread inherits the policy, and does not preempt when it wakes. Where Granian's threads share
-    a core with the event loop, they then take the answers of a whole turn at once, instead of being switched to for each:
-    10 to 20 % of a request.
-    """
-    usual = sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER
-    if usual:
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    try:
-        yield
-    finally:
-        if usual:
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-
-
 class GranianServer:
     """A DataServer on Granian."""
 
@@ -138,7 +119,7 @@ class GranianServer:
 
     async def start(self) -> None:
         self._serving = asyncio.get_running_loop().create_task(self._server.serve(), name="granian")
-        with _threads_that_wait_their_turn():
+        with threads_that_wait_their_turn():
             # serve() reaches its first wait, with the accept loop running, without ever giving way before
             await asyncio.sleep(0)
             await asyncio.sleep(0)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -69,9 +70,16 @@ Outcome: TypeAlias = Applied | Rejected | Abandoned
 class Reloader:
     """Holds the running configuration. One attempt at a time; those that wait find their files already read."""
 
-    def __init__(self, compile_: Compile, apply: Callable[[Plan | None, Plan], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        compile_: Compile,
+        apply: Callable[[Plan | None, Plan], Awaitable[None]],
+        meanwhile: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`meanwhile` is entered for each attempt."""
         self._compile = compile_
         self._apply = apply
+        self._meanwhile = meanwhile
         self._busy = asyncio.Lock()
         self.running: Compiled | None = None
         self.files: Collection[Path] = ()  # that the last attempt read
@@ -98,7 +106,8 @@ class Reloader:
             before = self.plan.version if self.plan else None
             outcome: Outcome
             try:
-                outcome = await self._attempt()
+                with self._meanwhile():
+                    outcome = await self._attempt()
             except Exception as exc:
                 log.exception("a bug kept the configuration from being applied")
                 outcome = Abandoned(f"a bug: {type(exc).__name__}: {exc}", time.time())

@@ -21,6 +21,7 @@ from gateway.runtime.fleet import Fleet, NotAppliedError
 from gateway.runtime.listeners import Bindings, CannotListenError, Listener, listen_tcp
 from gateway.runtime.ops_backend import OpsBackend, Status
 from gateway.runtime.plane import App
+from gateway.runtime.preemption import preempting
 from gateway.runtime.reload import Abandoned, CannotApplyError, Compile, Outcome, Rejected, Reloader
 from gateway.runtime.servers import CannotServeError, DataServer, choose, identity, make_server
 from gateway.runtime.shared_revocations import SharedRevocations
@@ -54,7 +55,8 @@ class Supervisor:
         self._listeners: Sequence[Listener] = ()
         self._fleet = Fleet(options)
         self._shared_revocations = SharedRevocations(self._fleet.revocations, self._fleet.order)
-        self._reloader = Reloader(compile_, self._apply)
+        # the compiler shares cores with the workers
+        self._reloader = Reloader(compile_, self._apply, lambda: preempting(w.pid for w in self._fleet.alive()))
         self._identity = b""
         self._shares: str | None = None  # what was warned of
         self._started_at = time.time()

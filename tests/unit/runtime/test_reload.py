@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,3 +114,26 @@ def test_warnings_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
 
     asyncio.run(play())
     assert caplog.text.count("not used") == 1
+
+
+def test_each_attempt_has_its_meanwhile() -> None:
+    journal: list[str] = []
+
+    @contextmanager
+    def meanwhile() -> Iterator[None]:
+        journal.append("begins")
+        yield
+        journal.append("ends")
+
+    def compile_() -> Written:
+        journal.append("compiles")
+        return Written("v1")
+
+    async def apply(old: Plan | None, new: Plan) -> None:
+        journal.append("applies")
+
+    async def play() -> None:
+        await Reloader(compile_, apply, meanwhile).reload()
+
+    asyncio.run(play())
+    assert journal == ["begins", "compiles", "applies", "ends"]
