@@ -215,6 +215,8 @@ class _Loader:
         namespace = root.get("targetNamespace") or ""
         if kind == "import" and namespace != (node.get("namespace") or ""):
             self._findings.warning(here, f"{where} has another targetNamespace than this import says; its own is used")
+        if kind == "include" and namespace not in ("", document.target):  # XSD 1.0 part 1 §4.2.1, src-include 2
+            self._findings.warning(here, f"{where} has another targetNamespace than what includes it; its own is used")
         if kind == "redefine" and namespace not in ("", document.target):  # XSD 1.0 part 1 §4.2.2, src-redefine 3
             self._findings.error(
                 here, f"{where} has another targetNamespace; only a schema of its own can be redefined"

@@ -149,6 +149,12 @@ def test_imports_in_circles_end() -> None:
     assert not messages(schema, a_xsd=inner, b_xsd=inner.replace("b.xsd", "a.xsd"))
 
 
+def test_an_include_of_another_namespace_is_said() -> None:
+    inner = f'<x:schema xmlns:x="{XSD}" targetNamespace="urn:other"><x:element name="B" type="x:string"/></x:schema>'
+    (message,) = messages(OK + '<x:include schemaLocation="a.xsd"/>', a_xsd=inner)
+    assert message.endswith("a.xsd has another targetNamespace than what includes it; its own is used")
+
+
 def test_the_tests_own_wsdls_are_clean() -> None:
     for name in (
         "orders/orders.wsdl",
