@@ -107,7 +107,9 @@ class CacheLayer(Layer):
                 await self.shared.refresh(asked, self._origin.rules)
             except StoreError:
                 if not self.shared.trusted:  # what memory holds may have been forgotten by all others
-                    return await self._pass(exchange, proceed, "bypass; detail=store")
+                    if self._shadow:
+                        return await self._pass(exchange, proceed, "bypass; detail=store")
+                    return await self._missed(exchange, proceed, asked, None, "bypass; detail=store")
             found, elsewhere = self._shelf.find(asked, request.headers)
         if self._shadow:
             return await self._in_shadow(exchange, proceed, asked, found)

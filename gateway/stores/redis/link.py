@@ -16,7 +16,7 @@ from gateway.api.errors import StoreError
 from gateway.stores.redis.resp import Word, pack
 from gateway.stores.redis.scripts import Script
 
-GRACE_S = 0.001  # once per wait: a loop that was held up itself must read before it gives others up
+GRACE_S = 0.001  # at least, once per wait: a loop that was held up itself must read before it gives others up
 WINDOW_S = 0.001  # the finest that an event loop's timers know
 CROWD_PER_S = 4000  # calls that make it worth waiting for a window's worth of them
 
@@ -188,16 +188,16 @@ class Link(asyncio.Protocol):
         """Is there a call that has waited too long? One timer looks for all."""
         self._timer = None
         oldest = next((call for call in chain(self._pending, self._next) if not call.future.done()), None)
-        if oldest is None:
-            return
         now = self._loop.time()
-        if oldest.due > now:
+        if oldest is None or oldest.due > now:
             self._graced = False
-            self._arm(oldest.due - now)
+            if oldest is not None:
+                self._arm(oldest.due - now)
             return
         if not self._graced:
             self._graced = True
-            self._arm(GRACE_S)
+            # for as long as this loop was held up: the call may have left that much later than it was made
+            self._arm(min(max(GRACE_S, now - oldest.due), self.timeout_s))
             return
         self._graced = False
         reason = f"no answer within {self.timeout_s * 1000:.0f} ms"

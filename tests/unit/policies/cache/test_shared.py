@@ -175,9 +175,28 @@ def test_without_the_store_the_cache_is_bypassed():
         await settled(pair.one)
         pair.store.down = True
         answer = await pair.one.begin()
-        assert status_of(answer) == "sluicegate; fwd=bypass; detail=store; fwd-status=200"
+        assert status_of(answer) == "sluicegate; fwd=bypass; detail=store; fwd-status=200; stored"
+        answer = await pair.one.begin()  # what memory holds may have been forgotten by all others
+        assert status_of(answer) == "sluicegate; fwd=bypass; detail=store; fwd-status=200; stored"
+        answer = await pair.one.begin(headers=[("Cache-Control", "only-if-cached")])
+        assert answer.status == 504
         pair.store.down = False
         assert "hit" in status_of(await pair.one.begin())
+
+    play(scene)
+
+
+def test_without_the_store_callers_of_one_gateway_share_a_call():
+    async def scene():
+        pair = Pair(reply(**FRESH))
+        pair.store.down = True
+        pair.one.gate = asyncio.Event()
+        crowd = [asyncio.ensure_future(pair.one.begin()) for _ in range(5)]
+        await until(lambda: any(len(flight._waiters) == 4 for flight in pair.one.layer.flights.under_way.values()))
+        pair.one.gate.set()
+        answers = [status_of(answer) for answer in await asyncio.gather(*crowd)]
+        assert answers[0] == "sluicegate; fwd=bypass; detail=store; fwd-status=200; stored"
+        assert answers[1:] == ["sluicegate; fwd=bypass; detail=store; collapsed; ttl=60"] * 4
 
     play(scene)
 

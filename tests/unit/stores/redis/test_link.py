@@ -3,7 +3,9 @@
 import asyncio
 from types import SimpleNamespace
 
-from gateway.stores.redis.link import CROWD_PER_S, WINDOW_S, Link
+import pytest
+
+from gateway.stores.redis.link import CROWD_PER_S, GRACE_S, WINDOW_S, Link
 
 
 class Scene:
@@ -79,5 +81,33 @@ def test_while_there_are_many_they_leave_once_in_a_window():
         scene.ask(1)
         await asyncio.sleep(0)
         assert scene.written[-1] == 1
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(("held_up_s", "more_s"), [(0.0, GRACE_S), (0.25, 0.25), (7.0, 1.0)])
+def test_a_loop_that_was_held_up_gives_the_server_as_much_more_time(held_up_s, more_s):
+    async def scene():
+        scene = Scene()
+        late = []
+        scene.link._owner.late = late.append
+        for answered in (True, False):
+            (future,) = scene.ask(1)
+            await asyncio.sleep(0)
+            ((after_s, look),) = scene.timers
+            assert after_s == 1.0
+            scene.timers.clear()
+            scene.now += after_s + held_up_s
+            look()
+            ((after_s, look),) = scene.timers
+            assert after_s == pytest.approx(more_s)
+            scene.timers.clear()
+            if answered:
+                scene.answer(1)
+            scene.now += after_s
+            look()
+            await asyncio.sleep(0)
+            assert (future.exception() is None) is answered
+        assert late == [scene.link]
 
     asyncio.run(scene())
