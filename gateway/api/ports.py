@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from gateway.api.consumers import Limits
@@ -79,10 +79,10 @@ class Operation(Protocol[R_co]):
 class Repeated:
     """What an operation inherits that is run again and again, always by the same keys and arguments, across namespaces."""
 
-    __slots__ = ("packed",)
+    __slots__ = ("made",)
 
     def __init__(self) -> None:
-        self.packed: bytes | None = None  # as the one store that is asked with it sends it
+        self.made: Any = None  # what the one store that is asked with it made of it
 
 
 class Store(Protocol):
@@ -112,7 +112,7 @@ class Store(Protocol):
         """Set `key` if absent. None: claimed; else the present holder's value."""
         ...
 
-    async def run(self, operation: Operation[T]) -> T: ...
+    def run(self, operation: Operation[T]) -> Awaitable[T]: ...
 
     def full_key(self, key: str) -> str:
         """What `key` is called in the store. Whoever asks often keeps the answer."""
@@ -122,7 +122,7 @@ class Store(Protocol):
         """Whether one operation may name all these: always, but in a cluster only keys of one owner."""
         ...
 
-    async def run_across(self, operation: Operation[T]) -> T:
+    def run_across(self, operation: Operation[T]) -> Awaitable[T]:
         """`run` for an operation whose keys are full keys, of this store or of what was narrowed from it."""
         ...
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard, TypeVar
+from typing import Protocol, TypeGuard, TypeVar
 from urllib.parse import quote
 
 from gateway.api.ports import LocalStore, Operation, Store, Times
@@ -30,7 +30,7 @@ class Backend(Protocol):
     async def get(self, key: str) -> bytes | None: ...
     async def put(self, key: str, value: bytes, ttl_s: float) -> None: ...
     async def claim(self, key: str, value: bytes, ttl_s: float) -> bytes | None: ...
-    async def run(self, operation: Operation[T], namespace: str | None = None) -> T: ...
+    def run(self, operation: Operation[T], namespace: str | None = None) -> Awaitable[T]: ...
     async def settled(self) -> None:
         """Returns when the store can be used, or is known not to be for now."""
         ...
@@ -113,10 +113,10 @@ class Scoped:
     async def claim(self, key: str, value: bytes, ttl_s: float) -> bytes | None:
         return await self.backend.claim(self.full_key(key), value, ttl_s)
 
-    def run(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
+    def run(self, operation: Operation[T]) -> Awaitable[T]:
         return self.backend.run(operation, self.namespace)
 
-    def run_across(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
+    def run_across(self, operation: Operation[T]) -> Awaitable[T]:
         return self.backend.run(operation)
 
 

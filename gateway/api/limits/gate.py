@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from gateway.api.exchange import Exchange
 from gateway.api.limits.fields import POLICY_FIELD, RATELIMIT, announce
@@ -105,13 +106,14 @@ class LimitsGate(Counting, AskingGate):
         self._pass(exchange, parts)
         return None
 
-    async def wait(self, exchange: Exchange) -> Response | None:
-        if self._one is not None:
-            return await self._wait_for(self._one, exchange)
+    def wait(self, exchange: Exchange) -> Coroutine[Any, Any, Response | None]:
+        return self._wait_for_all(exchange) if self._one is None else self._wait_for(self._one, exchange)
+
+    async def _wait_for_all(self, exchange: Exchange) -> Response | None:
         parts = self._parts(exchange)
         for number, part in enumerate(parts):
             try:
-                part.taken = part.pot.take_nowait(part.amounts) or await part.pot.take(Take(part.amounts))
+                part.taken = await part.pot.take(Take(part.amounts))
             except BaseException:
                 _give_back(parts[:number])
                 raise
@@ -126,8 +128,8 @@ class LimitsGate(Counting, AskingGate):
         if charge is None:
             limit.allowed.value += 1
             return None
-        pot, take = limit.pot, charge.take
-        taken = pot.take_nowait(take.amounts) or await pot.take(take)
+        pot = limit.pot
+        taken = await pot.take(charge.take)
         if not taken.all:
             part = _Part(pot, ((limit, charge),))
             part.taken = taken

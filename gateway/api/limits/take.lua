@@ -27,6 +27,7 @@ if all == 1 then
     end
   end
 end
-local reply = {all, string.format('%.17g', at)}
-for i = 1, #KEYS do reply[i + 2] = string.format('%.17g', standing[i]) end
+-- as many digits as are read quickly: to the microsecond of TIME, and 15 in all
+local reply = {all, string.format('%.6f', at)}
+for i = 1, #KEYS do reply[i + 2] = string.format('%.15g', standing[i]) end
 return reply

@@ -8,13 +8,11 @@ import ssl
 
 from gateway.api.errors import StoreError
 from gateway.stores.redis.address import Address, Tls
-from gateway.stores.redis.link import Link
+from gateway.stores.redis.link import NONSENSE, Link
 
 OLDEST = (6, 2)  # SET … PXAT
 _VERSION = re.compile(rb"redis_version:(\d+)\.(\d+)")
 _FORBIDDEN = "NOPERM"  # an ACL leaves out a command that we can do without
-
-NONSENSE = "it answers nonsense; is this Redis?"
 
 
 def context_of(tls: Tls) -> ssl.SSLContext:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gateway.api.errors import StoreError
 from gateway.api.standing import Standing
-from gateway.stores.redis.greeting import NONSENSE
 from gateway.stores.redis.link import Link
 from gateway.stores.redis.scripts import Scripts
 
@@ -34,10 +33,8 @@ class Heartbeat:
 
     async def beat(self, link: Link) -> None:
         """Raises StoreError."""
-        count = await link.call(self._script, self._script.pack((self._key,), (self._process, LIVES_S)))
-        if not isinstance(count, int):
-            raise StoreError(NONSENSE)
-        self._counted.processes = max(1, count)
+        packed = self._script.pack((self._key,), (self._process, LIVES_S))
+        self._counted.processes = max(1, await link.call(self._script, packed, int))
 
     async def leave(self, link: Link) -> None:
         """Count no more, from now on."""

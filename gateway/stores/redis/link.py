@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from itertools import chain
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from hiredis import HiredisError, Reader, ReplyError
 
@@ -19,46 +20,66 @@ from gateway.stores.redis.scripts import Script
 GRACE_S = 0.001  # at least, once per wait: a loop that was held up itself must read before it gives others up
 WINDOW_S = 0.001  # the finest that an event loop's timers know
 CROWD_PER_S = 4000  # calls that make it worth waiting for a window's worth of them
+NONSENSE = "it answers nonsense; is this Redis?"
+
+T = TypeVar("T")
 
 _NOTHING: Any = object()
 
 
 class Call:
-    """A command on its way; `script` when it calls one by its digest, which the server may not know."""
+    """A command on its way; `script` when it calls one by its digest, which the server may not know.
 
-    __slots__ = ("due", "future", "hops", "packed", "reply", "script")
+    `future` gets what `parse` makes of the reply; it raises ValueError, TypeError or LookupError at nonsense.
+    """
 
-    def __init__(self, packed: bytes, future: asyncio.Future[Any], script: Script | None = None) -> None:
+    # what most calls never change has its value here
+    hops = 0  # from one server of a cluster to another
+    reply = _NOTHING  # kept until replicas have acknowledged it
+    due: float
+
+    def __init__(
+        self,
+        packed: bytes,
+        future: asyncio.Future[Any],
+        script: Script | None = None,
+        parse: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.packed = packed
         self.future = future
         self.script = script
-        self.due = 0.0
-        self.hops = 0  # from one server of a cluster to another
-        self.reply = _NOTHING  # kept until replicas have acknowledged it
+        self.parse = parse
+
+    def answer(self, reply: Any) -> bool:
+        """False: the reply is none to this call, which has failed."""
+        if self.future.done():  # its caller was cancelled, or told that it is late
+            return True
+        try:
+            self.future.set_result(reply if self.parse is None else self.parse(reply))
+        except (ValueError, TypeError, LookupError):
+            self.fail(NONSENSE)
+            return False
+        return True
 
     def fail(self, reason: str, *, asked: bool = True) -> None:
-        if not self.future.done():  # else its caller was cancelled, or told that it is late
+        if not self.future.done():
             self.future.set_exception(StoreError(reason, asked=asked))
 
 
 class Wait(Call):
     """A WAIT: decides the calls that were sent before it (https://redis.io/docs/latest/commands/wait/)."""
 
-    __slots__ = ("_calls", "_wanted")
-
     def __init__(self, calls: list[Call], wanted: int, timeout_s: float) -> None:
         super().__init__(pack(("WAIT", wanted, int(timeout_s * 1000))), calls[-1].future)
         self._calls = calls
         self._wanted = wanted
 
-    def decide(self, acknowledged: object) -> None:
-        if not isinstance(acknowledged, int) or acknowledged < self._wanted:
-            self.fail(f"written, but acknowledged by {acknowledged} of {self._wanted} replicas")
-            return
-        for call in self._calls:
-            # one that was sent once more in the meantime belongs to a later WAIT
-            if call.reply is not _NOTHING and not call.future.done():
-                call.future.set_result(call.reply)
+    def answer(self, reply: Any) -> bool:
+        if not isinstance(reply, int) or reply < self._wanted:
+            self.fail(f"written, but acknowledged by {reply} of {self._wanted} replicas")
+            return True
+        # one that was sent once more in the meantime belongs to a later WAIT
+        return all([call.answer(call.reply) for call in self._calls if call.reply is not _NOTHING])
 
     def fail(self, reason: str, *, asked: bool = True) -> None:
         for call in self._calls:
@@ -128,10 +149,10 @@ class Link(asyncio.Protocol):
         call.due = self._due
         gathered.append(call)
 
-    def call(self, script: Script, packed: bytes) -> asyncio.Future[Any]:
+    def call(self, script: Script, packed: bytes, parse: Callable[[Any], T]) -> asyncio.Future[T]:
         """Run a script; `packed` is what it made of keys and arguments."""
         future = self._loop.create_future()
-        self.send(Call(packed, future, script))
+        self.send(Call(packed, future, script, parse))
         return future
 
     def ask(self, *command: Word) -> asyncio.Future[Any]:
@@ -222,6 +243,7 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         pending = self._pending
         gets = self._reader.gets
+        acks = self.acks
         self._reader.feed(data)
         self._heard = self._loop.time()
         try:
@@ -229,14 +251,13 @@ class Link(asyncio.Protocol):
                 call = pending.popleft()
                 if reply.__class__ is ReplyError:
                     self._owner.refused(self, call, str(reply))
-                elif self.acks:
-                    if isinstance(call, Wait):
-                        call.decide(reply)
+                elif acks and not isinstance(call, Wait):
                     call.reply = reply
-                elif not call.future.done():
-                    call.future.set_result(reply)
+                elif not call.answer(reply):
+                    self.close(NONSENSE)
+                    return
         except (HiredisError, IndexError):  # not RESP; or an answer that nobody asked for
-            self.close("it answers nonsense; is this Redis?")
+            self.close(NONSENSE)
             return
         if self._next and not pending:
             self._gather()

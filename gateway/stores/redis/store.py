@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from gateway.api.errors import StoreError
 from gateway.api.ports import Operation, Repeated
 from gateway.api.standing import Standing
 from gateway.stores.keys import tagged
-from gateway.stores.redis.greeting import NONSENSE
 from gateway.stores.redis.link import Link
 from gateway.stores.redis.resp import Word
 from gateway.stores.redis.scripts import CLAIM, GET, PUT, Script, Scripts
 
 T = TypeVar("T")
+Made = tuple[Sequence[str], Script, bytes]
+"""What an operation becomes here: its keys, and what is sent."""
 
 
 class RedisStore(ABC):
@@ -61,29 +61,34 @@ class RedisStore(ABC):
     async def claim(self, key: str, value: bytes, ttl_s: float) -> bytes | None:
         return await self._octets(self._claim, key, value, ttl_s)
 
-    async def run(self, operation: Operation[T], namespace: str | None = None) -> T:
-        keys: Sequence[str] = operation.keys()
-        if namespace is not None:
-            keys = [self._prefix + tagged(namespace, key) for key in keys]
-        link = self._at_hand(keys) or await self._reach(keys)
-        script = self._scripts.of(operation.lua)
-        packed = operation.packed if isinstance(operation, Repeated) else None
-        if packed is None:
-            packed = script.pack(keys, operation.arguments())
+    def run(self, operation: Operation[T], namespace: str | None = None) -> Awaitable[T]:
+        made: Made | None = operation.made if isinstance(operation, Repeated) else None
+        if made is None:
+            keys: Sequence[str] = operation.keys()
+            if namespace is not None:
+                keys = [self._prefix + tagged(namespace, key) for key in keys]
+            script = self._scripts.of(operation.lua)
+            made = keys, script, script.pack(keys, operation.arguments())
             if isinstance(operation, Repeated):
-                operation.packed = packed
-        reply: Any = await link.call(script, packed)
-        try:
-            return operation.parse(reply)
-        except (ValueError, TypeError, LookupError) as problem:
-            link.close(NONSENSE)
-            raise StoreError(f"the answer to {operation.name} makes no sense") from problem
+                operation.made = made
+        return self._call(made, operation.parse)
 
-    async def _octets(self, script: Script, key: str, *arguments: Word) -> bytes | None:
+    def _octets(self, script: Script, key: str, *arguments: Word) -> Awaitable[bytes | None]:
         keys = (key,)
-        link = self._at_hand(keys) or await self._reach(keys)
-        reply = await link.call(script, script.pack(keys, arguments))
-        if reply is None or isinstance(reply, bytes):
-            return reply
-        link.close(NONSENSE)
-        raise StoreError("the answer makes no sense")
+        return self._call((keys, script, script.pack(keys, arguments)), _octets_or_none)
+
+    def _call(self, made: Made, parse: Callable[[Any], T]) -> Awaitable[T]:
+        """No frame of its own while a connection is at hand."""
+        keys, script, packed = made
+        link = self._at_hand(keys)
+        return self._call_first(made, parse) if link is None else link.call(script, packed, parse)
+
+    async def _call_first(self, made: Made, parse: Callable[[Any], T]) -> T:
+        keys, script, packed = made
+        return await (await self._reach(keys)).call(script, packed, parse)
+
+
+def _octets_or_none(reply: Any) -> bytes | None:
+    if reply is None or isinstance(reply, bytes):
+        return reply
+    raise TypeError("neither octets nor nothing")
