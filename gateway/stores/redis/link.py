@@ -79,7 +79,8 @@ class Wait(Call):
             self.fail(f"written, but acknowledged by {reply} of {self._wanted} replicas")
             return True
         # one that was sent once more in the meantime belongs to a later WAIT
-        return all([call.answer(call.reply) for call in self._calls if call.reply is not _NOTHING])
+        sound = [call.answer(call.reply) for call in self._calls if call.reply is not _NOTHING]
+        return all(sound)
 
     def fail(self, reason: str, *, asked: bool = True) -> None:
         for call in self._calls:
