@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.api.consumers import Consumers
 from gateway.api.exchange import Exchange, Proceed
@@ -74,8 +75,8 @@ class Snapshot:
         self._budget = budget
         self._on_idle: Callable[[], None] | None = None
 
-    async def buffer(self, exchange: Exchange, body: Body) -> bytes:
-        return await self._budget.read(exchange, body)
+    def buffer(self, exchange: Exchange, body: Body) -> Coroutine[Any, Any, bytes]:
+        return self._budget.read(exchange, body)
 
     def release(self) -> None:
         """One request fewer reads this snapshot."""

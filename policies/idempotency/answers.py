@@ -20,7 +20,7 @@ ABOUT = (
 
 
 def kept_fields(headers: Headers) -> Fields:
-    return tuple(field for field in headers if field[0] not in _NOT_KEPT)
+    return tuple([field for field in headers if field[0] not in _NOT_KEPT])
 
 
 def replay(answer: Answer, unix_s: float) -> Response:

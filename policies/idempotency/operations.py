@@ -109,6 +109,9 @@ class Claim(_On["Record | None"]):
         return _record(reply)
 
 
+_STATES = {state.value.encode(): state for state in State}
+
+
 class Changed(NamedTuple):
     """What a change met, and whether it was made, now or before."""
 
@@ -174,7 +177,7 @@ class _Change(_On[Changed]):
 
     def parse(self, reply: Any) -> Changed:
         state, done = reply
-        return Changed(State(state.decode()), bool(done))
+        return Changed(_STATES[state], bool(done))
 
 
 class Send(_Change):

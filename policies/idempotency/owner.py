@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from gateway.api.errors import Cause, StoreError, UpstreamError
@@ -107,20 +108,17 @@ class Owner:
         if changed.done:
             self.lease_end = asked_at + claim.lease_s
 
-    async def complete(self, answer: Answer) -> None:
+    def complete(self, answer: Answer) -> Awaitable[None]:
         """When the store does not do it now it is tried again until the lease ends; then it is lost, and counted."""
-        ledger, claim = self._ledger, self._claim
-        change = Complete(claim.key, claim.owner, answer=ledger.keyring.keep(answer, claim.key))
-        await self._change(change, self.lease_end)
-        ledger.count("final")
+        claim = self._claim
+        change = Complete(claim.key, claim.owner, answer=self._ledger.keyring.keep(answer, claim.key))
+        return self._change(change, self.lease_end, "final")
 
-    async def release(self) -> None:
-        await self._change(self._release(), self._release_until)
-        self._ledger.count("released")
+    def release(self) -> Awaitable[None]:
+        return self._change(self._release(), self._release_until, "released")
 
-    async def lose(self) -> None:
-        await self._change(Lose(self._claim.key, self._claim.owner), self.lease_end)
-        self._ledger.count("unknown")
+    def lose(self) -> Awaitable[None]:
+        return self._change(Lose(self._claim.key, self._claim.owner), self.lease_end, "unknown")
 
     def leave(self) -> None:
         """The call was broken off, and nothing can be waited for."""
@@ -142,7 +140,7 @@ class Owner:
     def _release_until(self) -> float:
         return self._ledger.clock.monotonic() + self._ledger.ttl_s
 
-    async def _change(self, operation: Operation[Changed], until: float) -> None:
+    async def _change(self, operation: Operation[Changed], until: float, decision: str) -> None:
         ledger = self._ledger
         try:
             if not (await ledger.store.run(operation)).done:
@@ -152,3 +150,4 @@ class Owner:
             ledger.afterwards.try_again(ledger.store, operation, until, lost)
             if not isinstance(problem, StoreError):
                 raise
+        ledger.count(decision)
