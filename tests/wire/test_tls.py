@@ -88,6 +88,35 @@ def test_tls_1_1_is_refused(play: Perform, tmp_path: Path, authority: trustme.CA
     play(scene, listen={"tls": {"certificates": [{what: str(tmp_path / file) for what, file in files.items()}]}})
 
 
+@pytest.mark.parametrize(
+    ("ciphers", "refused"),
+    [("ECDHE+AESGCM", False), ("ECDHE+CHACHA20", False), ("ECDHE+AES:!AESGCM:!AESCCM", True), ("kRSA", True)],
+)
+def test_tls_1_2_has_forward_secrecy_and_authenticated_encryption_or_none(
+    play: Perform, tmp_path: Path, authority: trustme.CA, ciphers: str, *, refused: bool
+) -> None:
+    """RFC 9325 §4.1 and §4.2."""
+
+    async def scene(stage: Stage) -> None:
+        context = trusting(authority)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(ciphers)
+        if not refused:
+            assert (await ask(stage, context)).status == 200
+            return
+        with pytest.raises((ssl.SSLError, ConnectionResetError)) as broken:
+            await ask(stage, context)
+        alert = "SSLV3_ALERT_HANDSHAKE_FAILURE"
+        assert getattr(broken.value, "reason", alert) == alert
+
+    files = server_files(tmp_path, authority, "api.example")
+    play(
+        scene,
+        listen={"tls": {"certificates": [{what: str(tmp_path / file) for what, file in files.items()}]}},
+        routes=[{"name": "all", "match": {"path": "/**"}, "public": True, "respond": {"status": 200}}],
+    )
+
+
 def test_a_certificate_names_its_consumer(tmp_path: Path, authority: trustme.CA, acme: Partner) -> None:
     async def scene(stage: Stage) -> None:
         assert (await ask(stage, trusting(authority, acme))).status == 200
