@@ -197,7 +197,7 @@ def ratio() -> str:
             if len(lru) > ROOM:
                 lru.popitem(last=False)
     return (
-        f"{REQUESTS:,} requests, Zipf({SKEW}) over {OBJECTS:,} objects, room for {ROOM:,} (held at the end: {len(store.pages):,})\n"
+        f"{REQUESTS:,} requests, Zipf({SKEW}) over {OBJECTS:,} objects, room for {ROOM:,} (held at the end: {len(store.all_pages()):,})\n"
         f"S3-FIFO, as it is {100 * hits / REQUESTS:8.2f} %\nLRU               {100 * lru_hits / REQUESTS:8.2f} %\n"
         f"difference        {100 * (hits - lru_hits) / REQUESTS:8.2f} points"
     )
@@ -210,7 +210,7 @@ def resident() -> int:
 
 def memory(mib: int) -> str:
     lines = [f"{mib} MiB of answers in one store", f"{'body octets':>12}{'answers':>10}{'resident MiB':>14}{'of each octet':>15}{'as counted':>12}"]  # fmt: skip
-    for size in (1024, 4096, 16384):
+    for size in (1024, 2048, 4096, 16384):
         out = subprocess.run([sys.executable, __file__, "fill", str(mib), str(size)], capture_output=True, text=True, check=True)  # fmt: skip
         lines.append(out.stdout.rstrip())
     return "\n".join(lines)

@@ -49,11 +49,14 @@ class Stored:
     own: tuple[bytes, ...]  # its Sluicegate-Cache-Control, which goes to no caller
     stale_while_revalidate_s: float
     stale_if_error_s: float
-    fresh_until: float  # monotonic seconds until which nobody need be asked; -inf: always the upstream (no-cache)
 
     def age_s(self, now: float) -> float:
         """RFC 9111 §4.2.3: current_age."""
         return self.initial_age_s + max(0.0, now - self.at)
+
+    def fresh_for_s(self, now: float) -> float:
+        """Seconds for which nobody need be asked; with no-cache none (RFC 9111 §4.2, §5.2.2.4)."""
+        return 0.0 if self.terms.no_cache else self.lifetime_s - self.age_s(now)
 
     @property
     def has_validator(self) -> bool:
@@ -62,8 +65,8 @@ class Stored:
     @property
     def size(self) -> int:
         """Octets that it takes in memory: near what is resident, as loadtests/cache.py memory shows."""
-        # most pairs of fields are shared, and 600 octets are around them
-        return len(self.body) + sum(len(name) + len(value) + 70 for name, value in self.headers) + 600
+        # most pairs of fields are shared, and 330 octets are around them
+        return len(self.body) + sum(len(name) + len(value) + 70 for name, value in self.headers) + 330
 
 
 def keep(
@@ -105,7 +108,6 @@ def keep(
         tuple(headers.get_all(OWN_FIELD)),
         rules.stale_while_revalidate_s if stale_s is None else stale_s,
         rules.stale_if_error_s if error_s is None else error_s,
-        float("-inf") if terms.no_cache else now - age + lifetime,
     )
 
 

@@ -52,7 +52,6 @@ def decode(octets: bytes, rules: Rules, *, now: float, wall: float) -> Stored | 
     return replace(
         stored,
         initial_age_s=age,
-        fresh_until=float("-inf") if terms.no_cache else now - age + stored.lifetime_s,
         selector=Selector(fields, coding) if fields or coding else ANY,
     )
 

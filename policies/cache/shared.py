@@ -114,7 +114,7 @@ class SharedStore:
             self._dropped.value += 1
             return
         now, wall = self._clock.monotonic(), self._clock.time()
-        left = max(0.0, stored.fresh_until - now) + max(stored.stale_while_revalidate_s, stored.stale_if_error_s)
+        left = max(0.0, stored.fresh_for_s(now)) + max(stored.stale_while_revalidate_s, stored.stale_if_error_s)
         ttl = min(LONGEST_S, left + (VALIDATOR_S if stored.has_validator else 0.0))
         page = self._memory.page(key)
         if ttl <= 0 or page is None:

@@ -32,7 +32,8 @@ class Shelf:
             return None
         for stored in page.variants:
             if stored.selector is ANY or stored.selector.selects(headers):
-                if stored.fresh_until <= now:  # RFC 9111 §4.2: fresh while its lifetime is greater than its age
+                # as Stored.fresh_for_s, without its calls
+                if stored.initial_age_s + (now - stored.at) >= stored.lifetime_s or stored.terms.no_cache:
                     return None
                 if page.uses < MOST_USES:
                     page.uses += 1

@@ -27,7 +27,7 @@ MAX_CHANGES = 10_000  # URLs whose last invalidation is known one by one
 class Page:
     """All that is stored of one key, the newest first."""
 
-    __slots__ = ("gone", "in_main", "rest", "size", "url", "uses", "variants", "version")
+    __slots__ = ("beside", "gone", "in_main", "rest", "size", "url", "uses", "variants", "version")
 
     def __init__(self, key: Key, *, in_main: bool) -> None:
         self.url, self.rest = key  # apart: the pair would take 72 octets
@@ -37,13 +37,16 @@ class Page:
         self.in_main = in_main
         self.gone = False  # forgotten while it stood in a queue
         self.version = b""  # of the same page in a shared store
+        self.beside: dict[str, Page] | None = None  # other pages of its URL, by `rest`, where it is the first of them
 
 
 class MemoryStore:
     """One a worker: all its routes share it, so that an unsafe request on one is heard by the others."""
 
     def __init__(self) -> None:
-        self.pages: dict[str, dict[str, Page]] = {}  # by URL: those of all callers may have to go at once
+        # By URL, for those of all callers may have to go at once: the first, which knows the others. Most are alone, and
+        # a dictionary for each URL takes 230 octets
+        self._first: dict[str, Page] = {}
         self.size = 0
         self._count = 0  # of pages
         # Queues that forgotten pages stay in until their turn comes: 8 octets a page, an OrderedDict takes 170
@@ -65,9 +68,18 @@ class MemoryStore:
         return max(self._limits.values(), default=0)
 
     def page(self, key: Key) -> Page | None:
-        url, rest = key
-        pages = self.pages.get(url)
-        return None if pages is None else pages.get(rest)
+        first = self._first.get(key[0])
+        if first is None or first.rest == key[1]:
+            return first
+        return None if first.beside is None else first.beside.get(key[1])
+
+    def pages(self, url: str) -> list[Page]:
+        """All that is stored of a URL."""
+        first = self._first.get(url)
+        return [] if first is None else [first, *(first.beside or {}).values()]
+
+    def all_pages(self) -> list[Page]:
+        return [page for url in self._first for page in self.pages(url)]
 
     def put(self, key: Key, stored: Stored, replaced: Stored | None = None) -> bool:
         """Keep `stored` instead of whatever the same requests selected. False when it is larger than the small queue."""
@@ -108,7 +120,7 @@ class MemoryStore:
         self._changed[url] = self.changes
         if len(self._changed) > MAX_CHANGES:
             _, self._all_changed = self._changed.popitem(last=False)
-        pages = list(self.pages.get(url, {}).values())
+        pages = self.pages(url)
         count = sum(len(page.variants) for page in pages)
         for page in pages:
             self._remove(page)
@@ -128,7 +140,7 @@ class MemoryStore:
         self._all_changed = self.changes
         tag = None if order.tag is None else order.tag.encode("utf-8")
         forgotten = 0
-        for page in [page for pages in self.pages.values() for page in pages.values()]:
+        for page in self.all_pages():
             before = len(page.variants)
             if order.prefix is not None and page.url.startswith(order.prefix):
                 self._remove(page)
@@ -147,7 +159,10 @@ class MemoryStore:
     def _enter(self, key: Key) -> Page:
         came_back = hash(key) in self._ghosts
         page = Page(key, in_main=came_back)
-        self.pages.setdefault(page.url, {})[page.rest] = page
+        first = self._first.setdefault(page.url, page)
+        if first is not page:
+            first.beside = first.beside or {}
+            first.beside[page.rest] = page
         self._count += 1
         if came_back:
             del self._ghosts[hash(key)]
@@ -170,10 +185,16 @@ class MemoryStore:
         self._resize(page, ())
         page.gone = True
         self._count -= 1
-        pages = self.pages[page.url]
-        del pages[page.rest]
-        if not pages:
-            del self.pages[page.url]
+        first = self._first[page.url]
+        if first is not page:
+            assert first.beside is not None, "it stands there"
+            del first.beside[page.rest]
+        elif page.beside:
+            _, after = page.beside.popitem()
+            after.beside, page.beside = page.beside or None, None
+            self._first[page.url] = after
+        else:
+            del self._first[page.url]
 
     def _sweep(self) -> None:
         """Let go of forgotten pages whose turn would come late: their owners forget much and store little."""

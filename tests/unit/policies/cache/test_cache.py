@@ -304,7 +304,7 @@ def test_head_is_answered_from_a_get_and_may_outdate_it():
     assert stage.ask("HEAD").headers.get(b"etag") == b'"a"'
     stage.later(60)
     stage.ask("HEAD")
-    assert stage.store.pages == {}
+    assert stage.store.all_pages() == []
 
 
 def test_a_head_that_agrees_freshens_what_is_stored():
@@ -323,7 +323,7 @@ def test_a_304_that_forbids_storing_is_obeyed(news):
     stage.ask()
     stage.later(60)
     assert stage.ask().body == b"hello"
-    assert stage.store.pages == {}
+    assert stage.store.all_pages() == []
     assert stage.ask().body == b"new"
 
 
@@ -332,7 +332,7 @@ def test_nothing_of_an_answer_to_no_store_is_stored():
     stage.ask()
     stage.later(60)
     assert stage.ask(headers=[("Cache-Control", "no-store")]).body == b"hello"
-    [[page]] = [pages.values() for pages in stage.store.pages.values()]
+    [page] = stage.store.all_pages()
     assert page.variants[0].headers.get(b"x-new") is None
 
 
@@ -504,7 +504,7 @@ def test_a_body_that_breaks_off_is_not_stored():
     stage = Stage(reply(lambda: Breaking(b"he"), **FRESH))
     with pytest.raises(UpstreamError):
         stage.ask()
-    assert stage.store.pages == {}
+    assert stage.store.all_pages() == []
     assert stage.layer.flights.under_way == {}
 
 
@@ -664,7 +664,7 @@ def test_purge(order, left):
     for target in ("/a", "/b", "/ab"):
         stage.ask(target=target)
     assert stage.store.carry_out(order) == 3 - len(left)
-    assert {url.removeprefix("https://api.example") for url in stage.store.pages} == left
+    assert {page.url.removeprefix("https://api.example") for page in stage.store.all_pages()} == left
     assert stage.store.carry_out(LastUses()) is None
 
 
@@ -699,14 +699,14 @@ def test_the_store_keeps_within_its_bound_and_what_is_asked_for_stays():
         assert hot is not None, number
         hot.uses = 3
     assert store.size <= store.limit
-    assert store.size == sum(page.size for pages in store.pages.values() for page in pages.values())
-    assert len(store.pages) == 100
+    assert store.size == sum(page.size for page in store.all_pages())
+    assert len(store.all_pages()) == 100
 
 
 def test_what_is_larger_than_a_tenth_is_not_taken():
     store = filled(entry().size * 5)
     assert not store.put(("u", "r"), entry())
-    assert store.pages == {}
+    assert store.all_pages() == []
 
 
 def test_markers_are_bounded():
@@ -723,8 +723,23 @@ def test_a_url_is_forgotten_for_all_callers_at_once():
         store.put(("u", f"r {number} "), entry())
     store.put(("other", "r"), entry())
     assert store.invalidate("u") == 1000
-    assert list(store.pages) == ["other"]
+    assert [page.url for page in store.all_pages()] == ["other"]
     assert store.size == entry().size
+
+
+def test_each_caller_has_a_page_of_a_url_whichever_of_them_goes_first():
+    store = filled(10_000_000)
+    for rests in (["a", "b", "c"], ["c", "b", "a"], ["b", "a", "c"]):
+        for rest in "abc":
+            store.put(("u", rest), entry())
+        left = {"a", "b", "c"}
+        for rest in rests:
+            store.drop(("u", rest), store.page(("u", rest)).variants[0])
+            left.remove(rest)
+            assert {page.rest for page in store.pages("u")} == left
+            assert all((store.page(("u", one)) is not None) == (one in left) for one in "abc")
+    store.put(("u", "a"), entry())
+    assert store.invalidate("u") == 1
 
 
 def test_forgotten_pages_do_not_gather_in_the_queues():
@@ -732,5 +747,5 @@ def test_forgotten_pages_do_not_gather_in_the_queues():
     for number in range(5000):
         store.put((f"u{number}", "r"), entry())
         store.invalidate(f"u{number}")
-    assert (len(store.pages), store.size) == (0, 0)
+    assert (len(store.all_pages()), store.size) == (0, 0)
     assert len(store._small) <= 2 * MIN_SWEEP
