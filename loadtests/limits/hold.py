@@ -32,9 +32,10 @@ async def run(processes: int, consumers: int, seconds: float, *, outage: bool) -
             ]
             if outage:
                 await asyncio.sleep(seconds / 3)
-                redis.kill()
+                # in threads: the load goes on meanwhile
+                await asyncio.to_thread(redis.kill)
                 await asyncio.sleep(seconds / 6)
-                redis.start()
+                await asyncio.to_thread(redis.start)
             told = await asyncio.gather(*calls)
     finally:
         redis.kill()
