@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.api.errors import StoreError
 from gateway.api.standing import Standing
 from gateway.stores.redis.link import Link
@@ -34,7 +36,7 @@ class Heartbeat:
     async def beat(self, link: Link) -> None:
         """Raises StoreError."""
         packed = self._script.pack((self._key,), (self._process, LIVES_S))
-        self._counted.processes = max(1, await link.call(self._script, packed, int))
+        self._counted.processes = max(1, await link.call(self._script, packed, _count))
 
     async def leave(self, link: Link) -> None:
         """Count no more, from now on."""
@@ -42,3 +44,9 @@ class Heartbeat:
             await link.ask("ZREM", self._key, self._process)
         except StoreError:
             return  # it ends by itself
+
+
+def _count(reply: Any) -> int:
+    if not isinstance(reply, int):
+        raise TypeError(f"{reply!r} is no count")
+    return reply

@@ -18,10 +18,11 @@ from tests.unit.stores.redis.scenes import PATIENT, Ask, fake_server, opened, so
         (lambda words: sound(words) * 2, "answers nonsense"),
         (lambda words: b":1\r\n" if words[0] != b"INFO" else b"$19\r\nredis_version:6.0.9\r\n", "6.0 is too old"),
         (lambda words: sound(words) if words[0] != b"EVALSHA" else b"$2\r\nno\r\n", "answers nonsense"),
+        (lambda words: sound(words) if words[0] != b"EVALSHA" else b"$2\r\n12\r\n", "answers nonsense"),
         (lambda words: b"-LOADING Redis is loading the dataset in memory\r\n", "LOADING"),
         (lambda words: sound(words) if words[0] != b"EVALSHA" else b"-MISCONF no disk\r\n", "MISCONF no disk"),
     ],
-    ids=["HTTP", "always OK", "doubled", "too old", "odd heartbeat", "loading", "no disk"],
+    ids=["HTTP", "always OK", "doubled", "too old", "odd heartbeat", "odd number", "loading", "no disk"],
 )
 def test_what_is_no_redis_of_use_is_away_and_the_log_says_why(answer, reason, play, caplog):
     async def scenario():
@@ -48,7 +49,7 @@ def test_an_answer_that_is_none_of_the_operations_is_nonsense(play):
     async def scenario():
         async with fake_server(answer) as url, opened(f"{url}?{PATIENT}") as backend:
             store = scoped(backend, "policy")
-            with pytest.raises(StoreError, match="nonsense"):
+            with pytest.raises(StoreError, match="answers nonsense"):
                 await store.run(Number("return 1"))
             assert "answers nonsense" in backend.standing.reason
             answers["now"] = b":7\r\n"
