@@ -17,7 +17,7 @@ class Pot(ABC):
     """Amounts that are taken together, or not at all."""
 
     asks = False  # its amounts are in a store that several processes share
-    waits = False  # take_nowait() need not be asked
+    waits = False  # take_nowait() never tells: only take() does
     exact = True  # standings are those of all processes, at that moment
 
     def take_nowait(self, amounts: Sequence[Amount]) -> Taken | None:
@@ -95,7 +95,6 @@ class SharedPot(Pot):
 
     def __init__(self, store: Store, fallback: Fallback) -> None:
         self._store = store
-        self._run = store.run_across
         self._fallback = fallback
         self._returned: list[Amount] = []
         self._returning: asyncio.Task[None] | None = None
@@ -107,7 +106,7 @@ class SharedPot(Pot):
             return self._fallback.take(amounts)
         try:
             if len(amounts) == 1 or self._store.together([one.key for one in amounts]):
-                taken = await self._run(take)
+                taken = await self._store.run_across(take)
             else:
                 taken = await self._take_apart(amounts)
         except StoreError as fault:
@@ -125,7 +124,7 @@ class SharedPot(Pot):
         for group in self._apart(amounts):
             asked = group if fits else [_free(one) for one in group]
             try:
-                taken = await self._run(Take(asked))
+                taken = await self._store.run_across(Take(asked))
             except BaseException:
                 self.give_back(done)
                 raise
@@ -166,7 +165,7 @@ class SharedPot(Pot):
             while self._returned:
                 amounts, self._returned = self._returned, []
                 results = await asyncio.gather(
-                    *(self._run(Adjust((_back(one),))) for one in amounts), return_exceptions=True
+                    *(self._store.run_across(Adjust((_back(one),))) for one in amounts), return_exceptions=True
                 )
                 for one, result in zip(amounts, results, strict=True):
                     if isinstance(result, StoreError) and not result.asked:
@@ -175,12 +174,12 @@ class SharedPot(Pot):
             self._returning = None
 
     async def look(self, amounts: Sequence[Amount]) -> Taken:
-        answers = await asyncio.gather(*(self._run(Take((_free(one),))) for one in amounts))
+        answers = await asyncio.gather(*(self._store.run_across(Take((_free(one),))) for one in amounts))
         return Taken(True, answers[0].at if answers else 0.0, [answer.standing[0] for answer in answers])
 
     async def forget(self, keys: Sequence[str]) -> None:
         self._fallback.forget(keys)
-        await asyncio.gather(*(self._run(Forget((key,))) for key in keys))
+        await asyncio.gather(*(self._store.run_across(Forget((key,))) for key in keys))
 
 
 def _free(amount: Amount) -> Amount:
