@@ -1,8 +1,7 @@
 """The access log: one JSON line a request, written by one thread in batches. Never holds a secret, a token or a body.
 
-On the request path a line is a tuple; many are made into JSON in one go, which takes a third of the time that it takes
-between other work. When the reader of the log is too slow, lines are dropped and counted: a full disk or a stuck pipe
-never stops the gateway.
+On the request path a line is a tuple; many become text in one go, which takes a third of the time that it takes between other
+work. When the reader of the log is too slow, lines are dropped and counted: a full disk or a stuck pipe never stops the gateway.
 """
 
 from __future__ import annotations
@@ -13,17 +12,20 @@ import stat
 import threading
 import time
 from collections import deque
+from json.encoder import encode_basestring as quoted
 from pathlib import Path
 
 import orjson
 
 from gateway.api.exchange import Exchange
 
-BATCH_LINES = 64  # made into JSON in one go, about 0.1 ms
+BATCH_LINES = 64  # become text in one go, about 0.1 ms
 BATCH_BYTES = 256 * 1024  # a hand-over to the thread costs about 100 µs of waiting for the interpreter
 BATCH_S = 0.1  # nginx flushes its buffered log each second; tests and tails like it sooner
 BACKLOG_BYTES = 16 * 2**20
 PIPE_BYTES = 4096  # POSIX PIPE_BUF on Linux: writes up to it are not torn apart when several workers share a pipe
+
+_THOUSANDTHS = tuple(f".{number:03d}" for number in range(1000))  # a look-up takes a third of formatting one
 
 _Entry = tuple[float, str, str, str, str, str, str, str, bytes, int, int, float, str, float, list[str], bool]
 
@@ -36,8 +38,8 @@ class AccessLog:
         self._target = target
         self._query = query
         self._entries: list[_Entry] = []
-        self._lines: list[bytes] = []
-        self._size = 0
+        self._lines = bytearray()
+        self._count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._millisecond = 0
         self._stamp = ""
@@ -71,7 +73,7 @@ class AccessLog:
         )
         if len(entries) >= BATCH_LINES:
             self._encode()
-            if self._size >= BATCH_BYTES:
+            if len(self._lines) >= BATCH_BYTES:
                 self.flush()
                 return
         if self._timer is None:
@@ -103,29 +105,23 @@ class AccessLog:
                 self._millisecond = millisecond
                 second, fraction = divmod(millisecond, 1000)  # RFC 3339 in UTC
                 self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)) + f".{fraction:03d}Z"
-            line = {
-                "time": self._stamp,
-                "request_id": request_id,
-                "trace_id": trace_id,
-                "route": route,
-                "consumer": consumer,
-                "client": client,
-                "method": method,
-                "path": path,
-                "status": status,
-                "bytes": octets,
-                "ms": int(seconds * 1e6) / 1000,  # 0.09 µs, round() takes 0.37
-                "upstream": upstream,
-                "upstream_ms": int(upstream_s * 1e6) / 1000,
-                "codes": codes,
-            }
+            us = int(seconds * 1e6)
+            upstream_us = int(upstream_s * 1e6)
+            # only the stamp and both ids hold nothing that needs quoting
+            line = (
+                f'{{"time":"{self._stamp}","request_id":"{request_id}","trace_id":"{trace_id}","route":{quoted(route)},'
+                f'"consumer":{quoted(consumer)},"client":{quoted(client)},"method":{quoted(method)},"path":{quoted(path)},'
+                f'"status":{status},"bytes":{octets},"ms":{us // 1000}{_THOUSANDTHS[us % 1000]},'
+                f'"upstream":{quoted(upstream)},"upstream_ms":{upstream_us // 1000}{_THOUSANDTHS[upstream_us % 1000]},'
+                f'"codes":{orjson.dumps(codes).decode() if codes else "[]"}'
+            )
             if self._query:
-                line["query"] = query.decode("latin-1")
+                line += f',"query":{quoted(query.decode("latin-1"))}'
             if not complete:
-                line["complete"] = False
-            data = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-            self._lines.append(data)
-            self._size += len(data)
+                line += ',"complete":false'
+            # a lone surrogate, which a claim may hold, becomes JSON's escape of it
+            self._lines += line.encode("utf-8", "backslashreplace") + b"}\n"
+        self._count += len(entries)
 
     def flush(self) -> None:
         """Hand what has gathered to the writer."""
@@ -134,9 +130,9 @@ class AccessLog:
             self._timer = None
         self._encode()
         if self._lines:
-            if not self._writer.offer(self._lines, self._size):
-                self.dropped += len(self._lines)
-            self._lines, self._size = [], 0
+            if not self._writer.offer(self._lines):
+                self.dropped += self._count
+            self._lines, self._count = bytearray(), 0
 
     def reopen(self) -> None:
         """Open the file anew, after logrotate moved it."""
@@ -156,18 +152,18 @@ class _Writer:
         self._target = target
         self._descriptor = _open(target)
         self._ready = threading.Condition()
-        self._batches: deque[list[bytes]] = deque()
+        self._batches: deque[bytearray] = deque()
         self._waiting = 0
         self._reopen = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
 
-    def offer(self, lines: list[bytes], size: int) -> bool:
+    def offer(self, lines: bytearray) -> bool:
         with self._ready:
-            if self._waiting + size > BACKLOG_BYTES:
+            if self._waiting + len(lines) > BACKLOG_BYTES:
                 return False
-            self._waiting += size
+            self._waiting += len(lines)
             self._batches.append(lines)
             self._ready.notify()
             return True
@@ -208,17 +204,15 @@ class _Writer:
         os.close(self._descriptor)
         self._descriptor = fresh
 
-    def _write(self, lines: list[bytes]) -> None:
-        piped = stat.S_ISFIFO(os.fstat(self._descriptor).st_mode)
-        piece: list[bytes] = []
-        size = 0
-        for line in lines:
-            if piped and size + len(line) > PIPE_BYTES:
-                _write_all(self._descriptor, b"".join(piece))
-                piece, size = [], 0
-            piece.append(line)
-            size += len(line)
-        _write_all(self._descriptor, b"".join(piece))
+    def _write(self, lines: bytearray) -> None:
+        if not stat.S_ISFIFO(os.fstat(self._descriptor).st_mode):
+            _write_all(self._descriptor, lines)
+            return
+        at = 0
+        while at < len(lines):
+            end = lines.rfind(b"\n", at, at + PIPE_BYTES) + 1 or lines.index(b"\n", at) + 1
+            _write_all(self._descriptor, lines[at:end])
+            at = end
 
 
 def _open(target: str) -> int:
@@ -230,7 +224,7 @@ def _open(target: str) -> int:
         raise OSError(exc.errno, f"`log.access` cannot be written: {exc.strerror}", target) from exc
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytearray) -> None:
     view = memoryview(data)
     while view:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
@@ -56,6 +57,28 @@ def test_a_line_has_what_ops_ask_for_and_no_secret(tmp_path: Path) -> None:
     text = path.read_text()
     assert "hidden" not in text
     assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    "text", ['"},{"', "back\\slash", "Ünïcode 漢", "\x00\x1f\n\r\t\x7f\u2028", "\ud800", "\U0001f600"]
+)
+def test_whatever_is_in_a_field_a_line_is_one_json_object(text: str, tmp_path: Path) -> None:
+    async def go() -> None:
+        log = AccessLog(str(tmp_path / "log"), query=True)
+        exchange = make_exchange()
+        exchange.principal = make_principal(text)
+        request = exchange.request
+        request.method = request.path = request.client = exchange.route = exchange.upstream = text
+        request.query = text.encode("utf-8", "surrogatepass")
+        log.write(exchange, 499, 61.0000049, complete=True)
+        log.close()
+
+    asyncio.run(go())
+    (written,) = (tmp_path / "log").read_bytes().decode("utf-8").split("\n")[:-1]
+    line = json.loads(written)
+    assert [line[name] for name in ("route", "consumer", "client", "method", "path", "upstream")] == [text] * 6
+    assert line["query"].encode("latin-1") == text.encode("utf-8", "surrogatepass")
+    assert (line["status"], line["ms"], line["upstream_ms"], line["codes"]) == (499, 61000.004, 0, [])
 
 
 def test_the_query_is_there_when_allowed(tmp_path: Path) -> None:
