@@ -20,6 +20,7 @@ from gateway.api.settings.listen import Listen
 from gateway.runtime.listeners import BACKLOG, Listener, parked_socket
 from gateway.runtime.plane import App
 from gateway.runtime.preemption import threads_that_wait_their_turn
+from gateway.runtime.turn import Turn
 
 HYPER_MIN_BUFFER = 8192  # hyper panics on less
 TLS_VERSIONS = {"1.2": SSLProtocols.tls12, "1.3": SSLProtocols.tls13}
@@ -50,6 +51,7 @@ def _by_the_turn(
 
     Granian itself wakes the loop for each request. Here those that arrive before it has come round begin together.
     """
+    turn = Turn(loop)
     arrived: deque[Any] = deque()
     called = False
 
@@ -57,8 +59,7 @@ def _by_the_turn(
         nonlocal called
         called = False  # before the first is taken: what comes from now on calls again
         while arrived:
-            watcher = arrived.popleft()
-            watcher.taskref(loop.create_task(serve(watcher)))
+            turn.begin(serve(arrived.popleft()))
 
     def schedule(watcher: Any) -> None:
         nonlocal called

@@ -87,12 +87,8 @@ class Cycle:
         self._expects_continue = expects_continue
         self.keep_alive = keep_alive
 
-    def start(self, app: App, loop: asyncio.AbstractEventLoop) -> None:
-        """Let `app` answer."""
-        self._task = loop.create_task(self._run(app))
-        self._state.tasks.add(self._task)
-
-    async def _run(self, app: App) -> None:
+    async def run(self, app: App) -> None:
+        """Let `app` answer. Raises nothing."""
         try:
             await app(self.scope, self.receive, self.send)
         except BaseException:
@@ -100,8 +96,6 @@ class Cycle:
         finally:
             if self._last is None and not self.response_complete and not self.disconnected:
                 self._transport.close()
-            self._state.tasks.discard(self._task)
-            del self._task  # which holds this frame
 
     def leave(self) -> None:
         """The client is gone."""

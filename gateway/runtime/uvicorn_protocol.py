@@ -25,6 +25,7 @@ from gateway.edge.body import LINGER_S
 from gateway.edge.send import INTERIM
 from gateway.http.host import parse_authority
 from gateway.runtime.plane import App
+from gateway.runtime.turn import Turn
 from gateway.runtime.uvicorn_cycle import Cycle, HeldFlow
 from gateway.runtime.uvicorn_websocket import BoundedWebSocket, handshake
 from gateway.upstream.outbox import Outbox
@@ -46,6 +47,7 @@ class Bounds:
     keep_alive_s: float
     connections: int
     outbox: Outbox
+    turn: Turn
     emptied: asyncio.Event = field(default_factory=asyncio.Event)  # set whenever a connection ends
 
 
@@ -241,7 +243,7 @@ class BoundedProtocol(HttpToolsProtocol):
         )
         if before is None or before.response_complete:
             self.answering = cycle
-            cycle.start(self.app, self.loop)
+            bounds.turn.begin(cycle.run(self.app))
         elif len(self.pipeline) >= MAX_PIPELINED:
             self.cycle = before
             raise RefusedHeadError
@@ -286,7 +288,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if not self.pipeline:
                 self.pipeline = _NONE_WAIT
                 self.flow.let_go()
-            waiting.start(self.app, self.loop)
+            self.bounds.turn.begin(waiting.run(self.app))
             return
         elif self.in_head:
             self.cycle = self.answering = None

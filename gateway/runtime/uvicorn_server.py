@@ -17,6 +17,7 @@ from gateway.api.settings.listen import Listen
 from gateway.runtime.listeners import BACKLOG, Listener
 from gateway.runtime.plane import App
 from gateway.runtime.server_tls import server_context
+from gateway.runtime.turn import Turn
 from gateway.runtime.uvicorn_protocol import BoundedProtocol, Bounds
 from gateway.upstream.outbox import Outbox
 from gateway.upstream.websocket import MAX_MESSAGE
@@ -51,6 +52,7 @@ class UvicornServer:
             listen.keep_alive,
             connections,
             Outbox(asyncio.get_running_loop()),
+            Turn(asyncio.get_running_loop()),
         )
         self._state = ServerState()
         self._sock = socket.socket(fileno=socket.dup(listener.sock.fileno()))
@@ -88,7 +90,7 @@ class UvicornServer:
         self._timer.cancel()
         for connection in list(self._state.connections):
             connection.transport.abort()
-        for task in list(self._state.tasks):
+        for task in list(self._bounds.turn.tasks):
             task.cancel()
         return ended
 
@@ -98,8 +100,8 @@ class UvicornServer:
                 while self._state.connections:
                     self._bounds.emptied.clear()
                     await self._bounds.emptied.wait()
-                if self._state.tasks:
-                    await asyncio.wait(self._state.tasks)
+                if self._bounds.turn.tasks:
+                    await asyncio.wait(self._bounds.turn.tasks)
         except TimeoutError:
             return False
         return True

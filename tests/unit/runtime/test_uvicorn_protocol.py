@@ -10,6 +10,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from gateway.runtime.plane import App, Receive, Scope, Send
+from gateway.runtime.turn import Turn
 from gateway.runtime.uvicorn_protocol import BoundedProtocol, Bounds
 from gateway.upstream.outbox import Outbox
 
@@ -57,7 +58,8 @@ def play(app: App, scene: Callable[[Open, list[Any]], Awaitable[None]]) -> None:
         config = Config(app, log_config=None, proxy_headers=False, interface="asgi3", lifespan="off", ws="none")  # type: ignore[arg-type]
         config.load()
         state = ServerState()
-        bounds = Bounds(1000, 10, 1.0, 1.0, 100, outbox)
+        turn = Turn(asyncio.get_running_loop())
+        bounds = Bounds(1000, 10, 1.0, 1.0, 100, outbox, turn)
 
         def connect() -> BoundedProtocol:
             protocol = BoundedProtocol(bounds, config, state)
@@ -65,7 +67,7 @@ def play(app: App, scene: Callable[[Open, list[Any]], Awaitable[None]]) -> None:
             return protocol
 
         await scene(connect, journal)
-        assert not state.tasks
+        assert not turn.tasks
 
     asyncio.run(run())
 
