@@ -105,15 +105,17 @@ class PathTable(Generic[T]):
                 segment = segments[index]
                 child = node.child if segment == node.name else node.literal.get(segment)
                 hole = node.hole if segment else None  # a placeholder is one segment, and an empty one is none
-                if node.rest is not None:
-                    todo.append((node, 0, values))
-                if child is not None:
-                    if hole is not None:
+                below = hole if child is None else child
+                if below is None:
+                    leaf = node.rest
+                else:
+                    if node.rest is not None:
+                        todo.append((node, 0, values))
+                    if child is None:
+                        values = (*values, segment)
+                    elif hole is not None:
                         todo.append((hole, index + 1, (*values, segment)))
-                    node, index = child, index + 1
-                    continue
-                if hole is not None:
-                    node, index, values = hole, index + 1, (*values, segment)
+                    node, index = below, index + 1
                     continue
             else:
                 leaf = node.here

@@ -12,6 +12,7 @@ import stat
 import threading
 import time
 from collections import deque
+from functools import lru_cache
 from json.encoder import encode_basestring as quoted
 from pathlib import Path
 
@@ -109,10 +110,10 @@ class AccessLog:
             upstream_us = int(upstream_s * 1e6)
             # only the stamp and both ids hold nothing that needs quoting
             line = (
-                f'{{"time":"{self._stamp}","request_id":"{request_id}","trace_id":"{trace_id}","route":{quoted(route)},'
-                f'"consumer":{quoted(consumer)},"client":{quoted(client)},"method":{quoted(method)},"path":{quoted(path)},'
+                f'{{"time":"{self._stamp}","request_id":"{request_id}","trace_id":"{trace_id}",'
+                f'{_who(route, consumer, client, method)}"path":{quoted(path)},'
                 f'"status":{status},"bytes":{octets},"ms":{us // 1000}{_THOUSANDTHS[us % 1000]},'
-                f'"upstream":{quoted(upstream)},"upstream_ms":{upstream_us // 1000}{_THOUSANDTHS[upstream_us % 1000]},'
+                f'{_whom(upstream)}"upstream_ms":{upstream_us // 1000}{_THOUSANDTHS[upstream_us % 1000]},'
                 f'"codes":{orjson.dumps(codes).decode() if codes else "[]"}'
             )
             if self._query:
@@ -143,6 +144,19 @@ class AccessLog:
         """Write what is left, then give the descriptor back. Blocks until the last line is written, at most 5 s."""
         self.flush()
         self._writer.close()
+
+
+# What many lines have alike: found, it takes a third of the time that quoting takes
+
+
+@lru_cache(maxsize=4096)
+def _who(route: str, consumer: str, client: str, method: str) -> str:
+    return f'"route":{quoted(route)},"consumer":{quoted(consumer)},"client":{quoted(client)},"method":{quoted(method)},'
+
+
+@lru_cache(maxsize=256)
+def _whom(upstream: str) -> str:
+    return f'"upstream":{quoted(upstream)},'
 
 
 class _Writer:
