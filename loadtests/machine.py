@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def measured_on() -> str:
 
 
 def machine() -> str:
-    """Two lines: the hardware, and the versions of what matters."""
+    """Two lines: the hardware, and the versions of what matters. Python's names its build: how it was compiled counts."""
     cpu = next(
         (
             line.split(":", 1)[1].strip()
@@ -37,7 +38,7 @@ def machine() -> str:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("granian", "uvicorn", "uvloop", "joserfc"))
     return (
         f"{cpu}, {os.cpu_count()} cores, {int(memory) // 2**20} GiB, {platform.system()} {platform.release()}\n"
-        f"Python {platform.python_version()}, {libraries}"
+        f"Python {' '.join(sys.version.split())}, {libraries}"
     )
 
 
