@@ -11,6 +11,7 @@ import typer
 
 from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, print_findings
 from gateway.compile import Compiled, compile_configuration
+from gateway.compile.finding import counted
 
 
 class Format(StrEnum):
@@ -60,18 +61,14 @@ def _print_json(compiled: Compiled) -> None:
 def _print_text(compiled: Compiled) -> None:
     print_findings(compiled.findings)
     errors, warnings = len(compiled.errors), len(compiled.warnings)
-    counts = f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
+    counts = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
     if compiled.plan is None:
         typer.echo(counts, err=True)
         return
     plan = compiled.plan
     parts = (
-        _counted(len(plan.routes), "route"),
-        _counted(len(plan.upstreams), "upstream"),
-        _counted(len(plan.consumers), "consumer"),
+        counted(len(plan.routes), "route"),
+        counted(len(plan.upstreams), "upstream"),
+        counted(len(plan.consumers), "consumer"),
     )
     typer.echo(f"configuration {plan.version}: {', '.join(parts)}; {counts}", err=True)
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -64,3 +64,8 @@ def shown_path(value: object, keys: Sequence[str | int]) -> str:
             value = value.get(key) if isinstance(value, Mapping) else None
             shown.append(str(key))
     return ".".join(shown)
+
+
+def counted(number: int, word: str) -> str:
+    """`1 route`, `2 routes`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"

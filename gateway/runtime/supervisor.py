@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.api.orders import Revoke
 from gateway.api.settings.listen import Listen
-from gateway.compile.finding import Finding
+from gateway.compile.finding import Finding, counted
 from gateway.compile.plan import Plan
 from gateway.runtime.descriptors import raise_limit, too_few
 from gateway.runtime.drain import empty
@@ -144,8 +144,9 @@ class Supervisor:
         where = ", ".join(listener.url for listener in self._listeners)
         ops = f", ops port {self._ops[1].url}" if self._ops else ""
         log.info(
-            "serving %s%s; configuration %s, %d routes, %d workers, %d warnings",
-            where, ops, plan.version, len(plan.routes), self._fleet.wanted, len(self._reloader.findings),
+            "serving %s%s; configuration %s, %s, %s, %s",
+            where, ops, plan.version, counted(len(plan.routes), "route"), counted(self._fleet.wanted, "worker"),
+            counted(len(self._reloader.findings), "warning"),
         )  # fmt: skip
         if self._watch is not None:
             self._spawn(self._reload_on_change(self._watch))

@@ -100,7 +100,7 @@ class UvicornServer:
                 while self._state.connections:
                     self._bounds.emptied.clear()
                     await self._bounds.emptied.wait()
-                if self._bounds.turn.tasks:
+                while self._bounds.turn.tasks:  # what shared a task may get one of its own meanwhile
                     await asyncio.wait(self._bounds.turn.tasks)
         except TimeoutError:
             return False

@@ -48,7 +48,7 @@ def test_serve(tmp_path: Path) -> None:
                 assert process.stderr is not None
                 said = await line_with(process.stderr, "serving ")
                 port, ops = (int(found) for found in re.findall(r"http://127\.0\.0\.1:(\d+)", said))
-                assert "1 routes, 2 workers" in said
+                assert "1 route, 2 workers" in said
                 assert (await ask(port, "/status")).endswith(b'{"ok":"first"}')
                 assert json.loads((await ask(ops, "/readyz")).partition(b"\r\n\r\n")[2])["ready"] is True
 
