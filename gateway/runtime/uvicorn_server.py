@@ -55,6 +55,7 @@ class UvicornServer:
             Turn(asyncio.get_running_loop()),
         )
         self._state = ServerState()
+        self._state.tasks = self._bounds.turn.tasks  # where uvicorn keeps those of WebSockets: stop() ends all alike
         self._sock = socket.socket(fileno=socket.dup(listener.sock.fileno()))
         self._tls = server_context(listen.tls) if listen.tls else None
         self._tick_s = min(TICK_S, listen.header_timeout / 2, listen.keep_alive / 2)
@@ -90,7 +91,7 @@ class UvicornServer:
         self._timer.cancel()
         for connection in list(self._state.connections):
             connection.transport.abort()
-        for task in list(self._bounds.turn.tasks):
+        for task in list(self._state.tasks):
             task.cancel()
         return ended
 
@@ -100,8 +101,8 @@ class UvicornServer:
                 while self._state.connections:
                     self._bounds.emptied.clear()
                     await self._bounds.emptied.wait()
-                while self._bounds.turn.tasks:  # what shared a task may get one of its own meanwhile
-                    await asyncio.wait(self._bounds.turn.tasks)
+                while self._state.tasks:  # what shared a task may get one of its own meanwhile
+                    await asyncio.wait(self._state.tasks)
         except TimeoutError:
             return False
         return True

@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from gateway.api.settings.listen import Listen
 from gateway.runtime.inprocess import Gateway
+from gateway.runtime.listeners import listen_tcp
+from gateway.runtime.plane import Receive, Scope, Send
+from gateway.runtime.uvicorn_server import UvicornServer
 from tests.wire.serving import BOUND_S, Crowd, ask, serving
 from tests.wire.stub_plane import StubPlane, plan_of
+from tests.wire.websockets import handshake
 
 SERVERS = ["granian", "uvicorn"]
 BUSY = 64
@@ -125,3 +130,32 @@ def list_fds(pid: int) -> list[Path]:
         return list(Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return []
+
+
+@pytest.mark.parametrize("path", ["/", "/socket"])
+def test_uvicorn_ends_what_takes_no_notice_of_a_lost_caller(path: str) -> None:
+    """A call and a WebSocket alike: their tasks are cancelled when there is no more time to wait for them."""
+
+    async def play() -> None:
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        listener = listen_tcp("127.0.0.1", 0)
+        server = UvicornServer(app, listener, Listen(), 10)
+        await server.start()
+        async with asyncio.timeout(BOUND_S):
+            _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+            writer.write(handshake(path=path.encode()) if path == "/socket" else b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await begun.wait()
+            assert not await server.stop(0.05)
+            await ended.wait()
+        writer.close()
+        listener.close()
+
+    uvloop.run(play())
