@@ -32,7 +32,7 @@ import uvloop
 from machine import record
 
 from gateway.api.messages import Headers
-from policies.cache.core import keep
+from policies.cache.core import Stored, keep
 from policies.cache.store import MemoryStore
 from policies.cache.terms import Rules, terms_of
 
@@ -160,7 +160,7 @@ async def crowd(folder: Path, name: str, count: int, store: str, upstream: int, 
             process.wait(30)
 
 
-def answer(body: bytes, number: int) -> object:
+def answer(body: bytes, number: int) -> Stored:
     fields = Headers([
         (b"date", b"Thu, 01 Jan 2026 00:00:%02d GMT" % (number // 1000 % 60)),
         (b"content-type", b"application/json"),
@@ -169,7 +169,7 @@ def answer(body: bytes, number: int) -> object:
         (b"vary", b"Accept-Encoding"),
     ])  # fmt: skip
     terms = terms_of(fields, 0.0, RULES)
-    return keep(200, fields, body, Headers(), terms, RULES, now=0.0, wall=1_767_225_600.0, delay_s=0.0)
+    return keep(200, fields, body, Headers(), terms, RULES, now=number / 1000, wall=1_767_225_600.0, delay_s=0.0)
 
 
 def ratio() -> str:

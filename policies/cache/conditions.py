@@ -21,8 +21,8 @@ _LONGEST = 18  # digits of a position; more are beyond any body
 
 def answer(stored: Stored, request: Headers, method: str, wall: float) -> Response:
     """200 (or what is stored), 206, 304 or 416, as the request's conditions have it. Without Age."""
-    if stored.status != 200:
-        return Response(stored.status, Headers(stored.headers), stored.body)
+    if stored.kind.status != 200:
+        return Response(stored.kind.status, stored.headers, stored.body)
     if _unchanged(stored, request, wall):
         return Response(304, Headers(one for one in stored.headers if one[0] not in _NOT_IN_304))
     wanted = request.get_all(b"range")
@@ -30,7 +30,7 @@ def answer(stored: Stored, request: Headers, method: str, wall: float) -> Respon
         part = _part(wanted[0], len(stored.body))
         if part is not None:
             return _partial(stored, *part)
-    return Response(200, Headers(stored.headers), stored.body)
+    return Response(200, stored.headers, stored.body)
 
 
 def conditional(request: Headers, stored: Iterable[Stored]) -> Headers:
@@ -42,7 +42,7 @@ def conditional(request: Headers, stored: Iterable[Stored]) -> Headers:
         fields.append((b"if-none-match", b", ".join(etags)))
     for one in stored[:1]:
         modified = one.headers.get(b"last-modified")
-        if modified is not None and one.modified is not None:
+        if modified is not None and parse_date(modified, 0.0) is not None:
             fields.append((b"if-modified-since", modified))
     return fields
 
@@ -60,7 +60,10 @@ def _unchanged(stored: Stored, request: Headers, wall: float) -> bool:
     since = request.get_all(b"if-modified-since")
     at = parse_date(since[0], wall) if len(since) == 1 else None  # §13.1.3: an invalid one is ignored
     # RFC 9111 §4.3.2: without Last-Modified the Date stands in
-    return at is not None and (date_of(stored.headers, wall) if stored.modified is None else stored.modified) <= at
+    if at is None:
+        return False
+    modified = stored.modified(wall)
+    return (date_of(stored.headers, wall) if modified is None else modified) <= at
 
 
 def _in_time(stored: Stored, request: Headers, wall: float) -> bool:
@@ -71,10 +74,9 @@ def _in_time(stored: Stored, request: Headers, wall: float) -> bool:
     if said[:1] == b'"':
         return said == stored.etag
     # §8.8.2.2: a date is a strong validator when it was 60 s old as the answer was made
+    modified = stored.modified(wall)
     return (
-        stored.modified is not None
-        and parse_date(said, wall) == stored.modified
-        and date_of(stored.headers, wall) - stored.modified >= 60
+        modified is not None and parse_date(said, wall) == modified and date_of(stored.headers, wall) - modified >= 60
     )
 
 
@@ -102,7 +104,7 @@ def _partial(stored: Stored, first: int, end: int) -> Response:
     size = len(stored.body)
     if first >= size:  # RFC 9110 §15.5.17
         return Response(416, Headers([(b"content-range", b"bytes */%d" % size)]))
-    headers = Headers(stored.headers)
+    headers = stored.headers
     headers.remove_all(b"content-range")  # RFC 9110 §14.4: in a 200 it has no meaning
     headers.append((b"content-range", b"bytes %d-%d/%d" % (first, end - 1, size)))
     return Response(206, headers, stored.body[first:end])

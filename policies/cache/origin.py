@@ -198,16 +198,19 @@ class Origin:
         if flight is not None:
             flight.land() if kept else flight.scatter(forwarded.at)
         self._validated.value += 1
-        ttl = int(fresh.lifetime_s - fresh.initial_age_s)
+        age = fresh.age_s(forwarded.at)
+        ttl = int(fresh.lifetime_s) - int(age)
         note = f"sluicegate; fwd={forwarded.why}; fwd-status=304; {'stored; ' if kept else ''}ttl={ttl}"
-        return self._serving.answer(exchange, asked, fresh, fresh.initial_age_s, note.encode("ascii"))
+        return self._serving.answer(exchange, asked, fresh, age, note.encode("ascii"))
 
     def _update(self, asked: Asked, stale: Stored, news: Headers, forwarded: Forwarded) -> tuple[Stored, bool]:
         """RFC 9111 §3.2: what is stored with newer fields, and whether it may still be stored."""
-        fresh = freshened(stale, news, self.rules, now=forwarded.at, wall=forwarded.wall, delay_s=forwarded.delay_s)
+        fresh, terms = freshened(
+            stale, news, self.rules, now=forwarded.at, wall=forwarded.wall, delay_s=forwarded.delay_s
+        )
         if b"no-store" in asked.directives:  # §5.2.1.5: nothing of the answer to this request
             return fresh, False
-        if self._forbidden(asked, fresh.status, fresh.headers, fresh.terms):
+        if self._forbidden(asked, fresh.kind.status, fresh.headers, terms):
             self._shelf.forget(asked, stale)
             return fresh, False
         return fresh, self._shelf.put(asked, fresh, stale, forwarded.changes)
@@ -245,7 +248,7 @@ class Origin:
             wall=forwarded.wall,
             delay_s=forwarded.delay_s,
         )
-        fresh = stored.lifetime_s > stored.initial_age_s
+        fresh = stored.lifetime_s > stored.age_s(forwarded.at)
         if not ((fresh or stored.has_validator) and self._shelf.put(asked, stored, None, forwarded.changes)):
             return False
         self._stored.value += 1

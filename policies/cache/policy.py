@@ -139,7 +139,7 @@ class CacheLayer(Layer):
             or b"no-store" in asked.directives
         )
         flights = self.flights
-        key = asked.key if stale is None or not stale.terms.public else asked.public_key
+        key = asked.key if stale is None or not stale.kind.public else asked.public_key
         if alone or flights.marked(key, self._monotonic()):
             return await self._origin.fetch(exchange, proceed, asked, stale, why, None)
         flight = flights.under_way.get(key)

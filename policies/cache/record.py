@@ -25,8 +25,8 @@ def encode(stored: Stored, *, now: float, wall: float) -> bytes:
     selector = stored.selector
     head = orjson.dumps(
         {
-            "status": stored.status,
-            "headers": _text((*stored.headers, *((OWN_FIELD, value) for value in stored.own))),
+            "status": stored.kind.status,
+            "headers": _text((*stored.headers, *((OWN_FIELD, value) for value in stored.kind.own))),
             "born": wall - stored.age_s(now),
             "fields": [(name.decode("latin-1"), _decoded(value)) for name, value in selector.fields],
             "coding": _decoded(selector.coding),
@@ -45,15 +45,11 @@ def decode(octets: bytes, rules: Rules, *, now: float, wall: float) -> Stored | 
         fields = tuple((name.encode("latin-1"), _encoded(value)) for name, value in said["fields"])
         coding = _encoded(said["coding"])
         status, age = int(said["status"]), max(0.0, wall - float(said["born"]))
+        terms = terms_of(headers, wall - age, rules)
+        stored = keep(status, headers, octets[end:], Headers(), terms, rules, now=now, wall=wall - age, delay_s=0.0)
     except (struct.error, orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
         return None
-    terms = terms_of(headers, wall - age, rules)
-    stored = keep(status, headers, octets[end:], Headers(), terms, rules, now=now, wall=wall - age, delay_s=0.0)
-    return replace(
-        stored,
-        initial_age_s=age,
-        selector=Selector(fields, coding) if fields or coding else ANY,
-    )
+    return replace(stored, born_s=now - age, selector=Selector(fields, coding) if fields or coding else ANY)
 
 
 def id_of(selector: Selector) -> bytes:

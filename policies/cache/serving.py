@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from gateway.api.exchange import Exchange
-from gateway.api.messages import Field, Headers, Response
+from gateway.api.messages import Field, Response
 from gateway.api.ports import Scope
 from policies.cache import conditions
 from policies.cache.asked import Asked
@@ -27,10 +27,9 @@ class Serving:
     def fresh(self, stored: Stored, now: float) -> Response:
         """To a plain request, a fresh answer."""
         self._hits.value += 1
-        age = int(stored.initial_age_s + (now - stored.at))
-        headers = Headers(stored.headers)
-        headers += _of_hit(age, stored.lifetime_s)
-        return Response(stored.status, headers, stored.body)
+        headers = stored.headers
+        headers += _of_hit(int(now - stored.born_s), stored.lifetime_s)
+        return Response(stored.kind.status, headers, stored.body)
 
     def hit(self, exchange: Exchange, asked: Asked, stored: Stored, now: float, *, collapsed: str = "") -> Response:
         """`collapsed`: why the request would have been forwarded, had it not waited for another's call."""
@@ -57,6 +56,6 @@ class Serving:
         if asked.conditional:
             response = conditions.answer(stored, exchange.request.headers, asked.method, self._clock.time())
         else:
-            response = Response(stored.status, Headers(stored.headers), stored.body)
+            response = Response(stored.kind.status, stored.headers, stored.body)
         response.headers += ((b"age", b"%d" % age), (b"cache-status", status))  # RFC 9111 §5.1
         return response

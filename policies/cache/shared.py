@@ -114,7 +114,9 @@ class SharedStore:
             self._dropped.value += 1
             return
         now, wall = self._clock.monotonic(), self._clock.time()
-        left = max(0.0, stored.fresh_for_s(now)) + max(stored.stale_while_revalidate_s, stored.stale_if_error_s)
+        left = max(0.0, stored.fresh_for_s(now)) + max(
+            stored.kind.stale_while_revalidate_s, stored.kind.stale_if_error_s
+        )
         ttl = min(LONGEST_S, left + (VALIDATOR_S if stored.has_validator else 0.0))
         page = self._memory.page(key)
         if ttl <= 0 or page is None:
@@ -193,7 +195,7 @@ class SharedStore:
     def _is_purged(self, kept_at: float, url: str, stored: Stored) -> bool:
         """Whether a purge by prefix or tag came after it was kept."""
         return any(
-            (prefix is not None and url.startswith(prefix)) or (tag is not None and tag in stored.tags)
+            (prefix is not None and url.startswith(prefix)) or (tag is not None and stored.has_tag(tag))
             for at, prefix, tag in self._purges
             if kept_at <= at
         )

@@ -8,7 +8,6 @@ from gateway.api.messages import Headers
 from gateway.api.orders import Purge
 from policies.cache.asked import Asked
 from policies.cache.core import Stored
-from policies.cache.selection import ANY
 from policies.cache.shared import SharedStore
 from policies.cache.store import MOST_USES, Key, MemoryStore
 
@@ -30,15 +29,13 @@ class Shelf:
         page = self._page(key)
         if page is None:
             return None
-        for stored in page.variants:
-            if stored.selector is ANY or stored.selector.selects(headers):
-                # as Stored.fresh_for_s, without its calls
-                if stored.initial_age_s + (now - stored.at) >= stored.lifetime_s or stored.terms.no_cache:
-                    return None
-                if page.uses < MOST_USES:
-                    page.uses += 1
-                return stored
-        return None
+        stored = page.select(headers)
+        # as Stored.fresh_for_s, without its calls
+        if stored is None or now - stored.born_s >= stored.lifetime_s or stored.kind.no_cache:
+            return None
+        if page.uses < MOST_USES:
+            page.uses += 1
+        return stored
 
     def find(self, asked: Asked, headers: Headers) -> tuple[Stored | None, bool]:
         """The stored answer that the request selects; and whether there are others of the same key."""
@@ -47,15 +44,15 @@ class Shelf:
         if page is not None:
             if page.uses < MOST_USES:
                 page.uses += 1
-            for stored in page.variants:
-                if stored.selector.selects(headers):
-                    return stored, True
+            stored = page.select(headers)
+            if stored is not None:
+                return stored, True
             elsewhere = True
         if asked.owner and not self._apart:
             page = self._page(asked.public_key)
             if page is not None:
                 for stored in page.variants:
-                    if stored.terms.public and stored.selector.selects(headers):
+                    if stored.kind.public and stored.selector.selects(headers):
                         page.uses = min(MOST_USES, page.uses + 1)
                         return stored, True
         return None, elsewhere
@@ -86,4 +83,4 @@ class Shelf:
         self._spread(Purge(url=url))
 
     def _key(self, asked: Asked, stored: Stored) -> Key:
-        return asked.public_key if stored.terms.public and not self._apart else asked.key
+        return asked.public_key if stored.kind.public and not self._apart else asked.key

@@ -7,11 +7,13 @@ while it was there enters the main one. Half of what partners ask for once never
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Collection
 from weakref import WeakKeyDictionary
 
+from gateway.api.messages import Headers
 from gateway.api.orders import Answered, Purge
 from policies.cache.core import Stored
+from policies.cache.selection import ANY
 
 Key = tuple[str, str]
 """The URL, and whatever else keeps answers apart: route, principal, keyed fields."""
@@ -25,19 +27,37 @@ MAX_CHANGES = 10_000  # URLs whose last invalidation is known one by one
 
 
 class Page:
-    """All that is stored of one key, the newest first."""
+    """All that is stored of one key."""
 
-    __slots__ = ("beside", "gone", "in_main", "rest", "size", "url", "uses", "variants", "version")
+    __slots__ = ("beside", "in_main", "newest", "older", "rest", "url", "uses", "version")
 
     def __init__(self, key: Key, *, in_main: bool) -> None:
         self.url, self.rest = key  # apart: the pair would take 72 octets
-        self.variants: tuple[Stored, ...] = ()
-        self.size = 0
+        self.newest: Stored | None = None  # None: forgotten, while it stands in a queue
+        self.older: tuple[Stored, ...] = ()  # other variants; apart, since most have none
         self.uses = 0
         self.in_main = in_main
-        self.gone = False  # forgotten while it stood in a queue
         self.version = b""  # of the same page in a shared store
         self.beside: dict[str, Page] | None = None  # other pages of its URL, by `rest`, where it is the first of them
+
+    @property
+    def variants(self) -> tuple[Stored, ...]:
+        """The newest first."""
+        return () if self.newest is None else (self.newest, *self.older)
+
+    @property
+    def size(self) -> int:
+        return sum(one.size for one in self.variants)
+
+    def select(self, headers: Headers) -> Stored | None:
+        """The newest that a request with these fields selects."""
+        newest = self.newest
+        if newest is not None and (newest.selector is ANY or newest.selector.selects(headers)):
+            return newest
+        for stored in self.older:
+            if stored.selector.selects(headers):
+                return stored
+        return None
 
 
 class MemoryStore:
@@ -79,7 +99,9 @@ class MemoryStore:
         return [] if first is None else [first, *(first.beside or {}).values()]
 
     def all_pages(self) -> list[Page]:
-        return [page for url in self._first for page in self.pages(url)]
+        pages = list(self._first.values())
+        pages += [page for first in pages for page in (first.beside or {}).values()]
+        return pages
 
     def put(self, key: Key, stored: Stored, replaced: Stored | None = None) -> bool:
         """Keep `stored` instead of whatever the same requests selected. False when it is larger than the small queue."""
@@ -111,7 +133,7 @@ class MemoryStore:
         """Forget one variant, if it is still there."""
         page = self.page(key)
         if page is not None and stored in page.variants:
-            self._keep_only(page, lambda one: one is not stored)
+            self._forget(page, (stored,))
 
     def invalidate(self, url: str) -> int:
         """Forget everything that is stored of a URL, of all callers."""
@@ -131,26 +153,27 @@ class MemoryStore:
         return max(self._changed.get(url, 0), self._all_changed) > changes
 
     def carry_out(self, order: object) -> Answered | None:
-        """A purge by operators; how many answers were forgotten. Prefix and tag look at all: about 0.2 µs each."""
+        """A purge by operators; how many answers were forgotten. Prefix and tag look at all: about 0.5 and 1.5 µs each."""
         if not isinstance(order, Purge):
             return None
         if order.url is not None:
             return self.invalidate(order.url)
         self.changes += 1
         self._all_changed = self.changes
-        tag = None if order.tag is None else order.tag.encode("utf-8")
+        prefix, tag = order.prefix, (order.tag or "").encode("utf-8")
         forgotten = 0
         for page in self.all_pages():
-            before = len(page.variants)
-            if order.prefix is not None and page.url.startswith(order.prefix):
-                self._remove(page)
-            elif tag is not None:
-                self._keep_only(page, lambda one: tag not in one.tags)
-            forgotten += before - len(page.variants)
+            if prefix is None:
+                gone = [one for one in page.variants if one.has_tag(tag)]
+            else:
+                gone = list(page.variants) if page.url.startswith(prefix) else []
+            if gone:
+                self._forget(page, gone)
+                forgotten += len(gone)
         return forgotten
 
-    def _keep_only(self, page: Page, wanted: Callable[[Stored], bool]) -> None:
-        kept = tuple(one for one in page.variants if wanted(one))
+    def _forget(self, page: Page, gone: Collection[Stored]) -> None:
+        kept = tuple(one for one in page.variants if one not in gone)
         if kept:
             self._resize(page, kept)
         else:
@@ -164,26 +187,25 @@ class MemoryStore:
             first.beside = first.beside or {}
             first.beside[page.rest] = page
         self._count += 1
+        if len(self._small) + len(self._main) > 2 * self._count + MIN_SWEEP:
+            self._sweep()
         if came_back:
             del self._ghosts[hash(key)]
             self._main.append(page)
         else:
             self._small.append(page)
-        if len(self._small) + len(self._main) > 2 * self._count + MIN_SWEEP:
-            self._sweep()
         return page
 
     def _resize(self, page: Page, variants: tuple[Stored, ...]) -> None:
-        size = sum(one.size for one in variants)
-        self.size += size - page.size
+        before = page.size
+        page.newest, page.older = (variants[0], variants[1:]) if variants else (None, ())
+        grown = page.size - before
+        self.size += grown
         if not page.in_main:
-            self._small_size += size - page.size
-        page.size = size
-        page.variants = variants
+            self._small_size += grown
 
     def _remove(self, page: Page) -> None:
         self._resize(page, ())
-        page.gone = True
         self._count -= 1
         first = self._first[page.url]
         if first is not page:
@@ -198,8 +220,8 @@ class MemoryStore:
 
     def _sweep(self) -> None:
         """Let go of forgotten pages whose turn would come late: their owners forget much and store little."""
-        self._small = deque(page for page in self._small if not page.gone)
-        self._main = deque(page for page in self._main if not page.gone)
+        self._small = deque(page for page in self._small if page.newest is not None)
+        self._main = deque(page for page in self._main if page.newest is not None)
 
     def _make_room(self, limit: int) -> None:
         while self.size > limit:
@@ -207,7 +229,7 @@ class MemoryStore:
                 self._leave_small()
                 continue
             page = self._main.popleft()
-            if page.gone:
+            if page.newest is None:
                 continue
             if page.uses:
                 page.uses -= 1
@@ -217,7 +239,7 @@ class MemoryStore:
 
     def _leave_small(self) -> None:
         page = self._small.popleft()
-        if page.gone:
+        if page.newest is None:
             return
         if page.uses >= USES_TO_STAY:
             self._small_size -= page.size

@@ -149,6 +149,11 @@ def initial_age(headers: Headers, wall: float, delay_s: float) -> float:
     return max(apparent, float((seconds(said[0]) if said else 0) or 0) + delay_s)
 
 
+def tags_of(headers: Headers, name: bytes) -> list[bytes]:
+    """What an operator may purge an answer by, from the field called `name`: divided by commas or blanks."""
+    return [tag for value in headers.get_all(name) for part in split_list(value) for tag in part.split()]
+
+
 def _qualified(said: Directives, name: bytes) -> frozenset[bytes]:
     return (fields_of(said.get(name)) if name in said else None) or frozenset()
 

@@ -747,5 +747,41 @@ def test_forgotten_pages_do_not_gather_in_the_queues():
     for number in range(5000):
         store.put((f"u{number}", "r"), entry())
         store.invalidate(f"u{number}")
-    assert (len(store.all_pages()), store.size) == (0, 0)
+        if number % 500 == 0:
+            store.put((f"kept{number}", "r"), entry())
+    assert len(store.all_pages()) == 10
     assert len(store._small) <= 2 * MIN_SWEEP
+    assert set(store.all_pages()) <= set(store._small)  # what stands in no queue is never forgotten again
+
+
+def test_a_sweep_leaves_the_newest_page_its_place():
+    store = filled(10_000_000)
+    for number in range(2 * MIN_SWEEP):
+        store.put((f"u{number}", "r"), entry())
+        assert store.page((f"u{number}", "r")) is store._small[-1]
+        store.invalidate(f"u{number}")
+
+
+def test_answers_of_one_kind_share_what_they_have_alike():
+    """Memory is for bodies."""
+    text = [(b"content-type", b"a/b"), (b"cache-control", b"max-age=60"), (b"server", b"s"), (b"vary", b"x-a")]
+
+    def stored(number):
+        own = [
+            (b"etag", b'"%d"' % number),
+            (b"last-modified", format_date(number)),
+            (b"cache-tag", b"p-%d all" % number),
+        ]
+        answer = Headers([*text, *own, (b"date", format_date(number)), (b"x-a", b"1"), (b"x-a", b"2")])
+        asked = Headers([(b"x-a", b"1")])
+        terms = terms_of(answer, 0.0, Rules())
+        return keep(200, answer, b"", asked, terms, Rules(), now=0.0, wall=float(number), delay_s=0.0)
+
+    one, other = stored(1), stored(2)
+    assert one.kind is other.kind
+    assert one.selector is other.selector
+    assert (one.etag, other.etag) == (b'"1"', b'"2"')
+    assert (one.modified(0.0), other.modified(0.0)) == (1, 2)
+    assert [one.has_tag(tag) for tag in (b"p-1", b"p-2", b"p-", b"all", b"1970")] == [True, False, False, True, False]
+    assert other.headers.get_all(b"x-a") == [b"1", b"2"]
+    assert set(text) < set(other.headers)
