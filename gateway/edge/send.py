@@ -133,11 +133,11 @@ def _merge(headers: Headers, added: list[tuple[bytes, bytes]]) -> None:
         if field[0] in names:
             headers[:] = [field for field in headers if field[0] not in names]
             break
-    for name, value in added:
-        if name == b"vary":
-            headers.set(name, _vary([*headers.get_all(name), value]))
+    for field in added:
+        if field[0] == b"vary":
+            headers.set(b"vary", _vary([*headers.get_all(b"vary"), field[1]]))
         else:
-            headers.append((name, value))
+            headers.append(field)
 
 
 def _vary(values: list[bytes]) -> bytes:

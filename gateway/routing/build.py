@@ -86,7 +86,7 @@ def dismantle(table: RouteTable[T]) -> Generator[None, None, None]:
     if table.shares:
         return
     for paths in table.parts():
-        paths.exact = {}
+        paths.exact, paths.seen = {}, {}
         todo = [paths.root]
         paths.root = Node()
         for count in itertools.count(1):

@@ -56,6 +56,9 @@ Leaf = tuple[Entry[T], ...]
 tuple scanned with shared sets of methods touches two lines less than a dictionary by method, and few paths have many."""
 
 
+MAX_SEEN = 1024  # paths of one table whose way through the trie is remembered
+MAX_SEEN_PATH = 256  # characters
+
 NO_CHILDREN: dict[str, Any] = {}  # shared, always empty
 
 
@@ -78,12 +81,14 @@ class Node(Generic[T]):
 class PathTable(Generic[T]):
     """The routes of one host pattern."""
 
-    __slots__ = ("depth", "exact", "root")
+    __slots__ = ("depth", "exact", "root", "seen")
 
     def __init__(self) -> None:
         self.exact: dict[str, Leaf[T]] = {}  # paths without placeholders; these leaves are in the trie too
         self.root: Node[T] = Node()
         self.depth = 0  # segments of the longest pattern
+        # PERF: as exact, of paths below a `/**` that were asked for: 0.2 instead of 0.8 µs, and most traffic repeats itself
+        self.seen: dict[str, Leaf[T]] = {}
 
     def find(
         self, path: str, method: str, headers: Headers | None, query: bytes, refused: list[Leaf[T]]
@@ -97,6 +102,7 @@ class PathTable(Generic[T]):
         values: tuple[str, ...] = ()
         # What is yet to be tried, the best last; index 0 stands for the node's `/**`
         todo: list[tuple[Node[T], int, tuple[str, ...]]] = []
+        refused_before = len(refused)
         while True:
             leaf = None
             if index == 0:
@@ -127,6 +133,10 @@ class PathTable(Generic[T]):
                         entry.check is None or entry.check(headers, query)
                     ):
                         if not values:
+                            if len(refused) == refused_before and len(path) <= MAX_SEEN_PATH:
+                                if len(self.seen) >= MAX_SEEN:
+                                    self.seen.clear()
+                                self.seen[path] = leaf
                             return entry.plain
                         params = dict(zip(entry.names, values, strict=True))
                         return Match(entry.route, _decoded(params) if "%" in path else params)
@@ -159,7 +169,7 @@ class RouteTable(Generic[T]):
         """
         refused: list[Leaf[T]] = []
         for paths in self._tables(host) if self._by_host else self._anywhere:
-            leaf = paths.exact.get(path)
+            leaf = paths.exact.get(path) or paths.seen.get(path)
             if leaf is not None:
                 for entry in leaf:
                     if (entry.methods is None or method in entry.methods) and (

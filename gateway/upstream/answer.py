@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.api.messages import Headers
 from gateway.upstream.chunks import ChunkDecoder
-from gateway.upstream.wire import CHUNKED, HEAD_END, MAX_HEAD, UNTIL_CLOSE, Violation, check_beginning, read_head
+from gateway.upstream.wire import CHUNKED, HEAD_END, MAX_HEAD, UNTIL_CLOSE, Head, Violation, check_beginning, read_head
 
 MAX_INTERIM = 16  # 1xx answers before the final one; nobody needs more than a few (RFC 9110 §15.2)
 
@@ -18,8 +18,10 @@ class AnswerReader:
     __slots__ = (
         "_chunks",
         "_interim",
+        "_last",
         "_left",
         "_partial",
+        "_read",
         "_scanned",
         "_to_head",
         "alive",
@@ -63,6 +65,8 @@ class AnswerReader:
         self._scanned = 0
         self._interim = 0
         self._to_head = False
+        self._last: bytes | None = None  # the head before, and what it said
+        self._read: Head
         self.interim = self.trailers = None
 
     @property
@@ -72,7 +76,9 @@ class AnswerReader:
 
     def expect(self, to_head: bool) -> None:
         """The next answer; `to_head`: its request is a HEAD."""
-        self._to_head = to_head
+        if to_head is not self._to_head:
+            self._to_head = to_head
+            self._last = None
         if self._chunks is not None:
             self._chunks = self.trailers = None
         self._interim = 0
@@ -88,7 +94,12 @@ class AnswerReader:
                 return False
             self._partial = None
             self._scanned = 0
-            status, self.headers, length, self.alive, self.keep_s = read_head(data[:end], self._to_head)
+            head = data[:end]
+            if head != self._last:  # PERF: under load many in a row are the very same, which saves 2 µs of 3.6
+                self._read = read_head(head, self._to_head)
+                self._last = head
+            status, headers, length, self.alive, self.keep_s = self._read
+            self.headers = Headers(headers)
             data = data[end + 4 :]
             if status >= 200:
                 break

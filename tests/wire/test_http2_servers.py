@@ -44,6 +44,7 @@ def hypercorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hypercorn]:
     port = free_port()
     command = [sys.executable, "-m", "hypercorn", "tests.wire.hypercorn_app:app", "--bind", f"127.0.0.1:{port}"]
     command += ["--certfile", str(folder / files["cert"]), "--keyfile", str(folder / files["key"])]
+    command += ["--workers", "0"]  # in this very process: no other outlives it
     root = Path(__file__).parents[2]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=root, stdout=log, stderr=log, stdin=subprocess.DEVNULL)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.api.messages import Headers
 from gateway.routing import Match, Miss, RouteMatch, RouteTable, build_in_slices, build_table, dismantle, route_match
+from gateway.routing.table import MAX_SEEN, MAX_SEEN_PATH
 
 NONE = Headers()
 
@@ -28,6 +29,9 @@ def answer(
     query: bytes = b"",
 ) -> object:
     found = routes.match(host, path, method, headers, query)
+    assert (
+        routes.match(host, path, method, headers, query) == found
+    )  # what the first look-up left behind changes nothing
     if isinstance(found, Match):
         return (found.route, found.params) if found.params else found.route
     return (found.status, *found.allow)
@@ -54,6 +58,18 @@ def test_rest_takes_none_and_any_number_of_segments() -> None:
     assert [answer(routes, path) for path in ("/files", "/files/", "/files/a/b/c", "/files//x")] == ["files"] * 4
     assert answer(routes, "/filesystem") == (404,)
     assert answer(routes, "/") == (404,)
+
+
+def test_of_the_paths_that_were_asked_for_few_are_remembered() -> None:
+    routes = table(("files", route_match("/files/**", method="GET")), ("put", route_match("/**", method="PUT")))
+    (paths,) = routes.parts()
+    for number in range(3 * MAX_SEEN):
+        assert answer(routes, f"/files/{number}") == "files"
+        assert answer(routes, f"/files/{number}", "PUT") == "put"
+        assert answer(routes, f"/files/{number}", "DELETE") == (405, "GET", "HEAD", "PUT")
+    assert answer(routes, "/files/" + "x" * MAX_SEEN_PATH) == "files"
+    assert 0 < len(paths.seen) <= MAX_SEEN
+    assert max(map(len, paths.seen)) <= MAX_SEEN_PATH
 
 
 def test_a_path_with_and_without_a_final_slash_differ() -> None:
@@ -255,7 +271,10 @@ def test_the_table_agrees_with_the_text(
     headers = Headers(fields.items())
     raw = "&".join(f"{name}={value}" for name, value in query.items()).encode()
     expected = reference(routes, host, path, method, headers, query)
-    found = build_table([(match, at) for at, match in enumerate(routes)]).match(host, path, method, headers, raw)
+    built = build_table([(match, at) for at, match in enumerate(routes)])
+    for before in ("PUT", "GET"):  # whoever asked for the path before
+        built.match(host, path, before, NONE, b"")
+    found = built.match(host, path, method, headers, raw)
     if isinstance(found, Miss):
         assert found == expected
     else:
