@@ -25,7 +25,7 @@ _ALIKE = frozenset(
     b"""
     accept-patch accept-ranges access-control-allow-credentials access-control-allow-headers access-control-allow-methods
     access-control-allow-origin access-control-expose-headers access-control-max-age allow alt-svc cache-control
-    cdn-cache-control content-encoding content-language content-security-policy content-type cross-origin-embedder-policy
+    cdn-cache-control content-encoding content-language content-type cross-origin-embedder-policy
     cross-origin-opener-policy cross-origin-resource-policy permissions-policy pragma referrer-policy server
     strict-transport-security timing-allow-origin vary via x-content-type-options x-frame-options x-powered-by
     x-xss-protection
