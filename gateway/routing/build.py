@@ -85,8 +85,9 @@ def dismantle(table: RouteTable[T]) -> Generator[None, None, None]:
     """
     if table.shares:
         return
+    table.forget_ways()
     for paths in table.parts():
-        paths.exact, paths.seen = {}, {}
+        paths.exact = {}
         todo = [paths.root]
         paths.root = Node()
         for count in itertools.count(1):

@@ -3,7 +3,7 @@
 Order (the best first): host exact, then `*.` with the longest name, then none; the path segment by segment from the
 left (literal, placeholder, `/**`); more conditions before fewer; higher priority. What the best refuses by method,
 header or query goes to the next that matches whole. Looking up costs the same with ten routes and ten thousand: an
-exact path is one dictionary look-up, any other walks a trie of its own segments.
+exact path is one dictionary look-up, any other walks a trie of its own segments, or went it not long ago.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Leaf = tuple[Entry[T], ...]
 tuple scanned with shared sets of methods touches two lines less than a dictionary by method, and few paths have many."""
 
 
-MAX_SEEN = 1024  # paths of one table whose way through the trie is remembered
+MAX_SEEN = 4096  # paths whose way through the trie is remembered
 MAX_SEEN_PATH = 256  # characters
 
 NO_CHILDREN: dict[str, Any] = {}  # shared, always empty
@@ -81,19 +81,20 @@ class Node(Generic[T]):
 class PathTable(Generic[T]):
     """The routes of one host pattern."""
 
-    __slots__ = ("depth", "exact", "root", "seen")
+    __slots__ = ("depth", "exact", "root")
 
     def __init__(self) -> None:
         self.exact: dict[str, Leaf[T]] = {}  # paths without placeholders; these leaves are in the trie too
         self.root: Node[T] = Node()
         self.depth = 0  # segments of the longest pattern
-        # PERF: as exact, of paths below a `/**` that were asked for: 0.2 instead of 0.8 µs, and most traffic repeats itself
-        self.seen: dict[str, Leaf[T]] = {}
 
     def find(
-        self, path: str, method: str, headers: Headers | None, query: bytes, refused: list[Leaf[T]]
+        self, path: str, method: str, headers: Headers | None, query: bytes, refused: list[Leaf[T]], seen: Seen[T]
     ) -> Match[T] | None:
-        """The best route of this table that matches whole; the leaves whose path fits, but nothing else, go to `refused`."""
+        """The best route of this table that matches whole; the leaves whose path fits, but nothing else, go to `refused`.
+
+        A leaf that is the best for its path, whatever else is asked, and has no placeholders goes to `seen`.
+        """
         # Segments beyond the deepest pattern stay in one piece: a path of 8,000 slashes costs no more than a short one
         segments = path.split("/", self.depth + 1)
         end = len(segments)
@@ -134,9 +135,9 @@ class PathTable(Generic[T]):
                     ):
                         if not values:
                             if len(refused) == refused_before and len(path) <= MAX_SEEN_PATH:
-                                if len(self.seen) >= MAX_SEEN:
-                                    self.seen.clear()
-                                self.seen[path] = leaf
+                                if len(seen) >= MAX_SEEN:
+                                    seen.clear()
+                                seen[self, path] = leaf
                             return entry.plain
                         params = dict(zip(entry.names, values, strict=True))
                         return Match(entry.route, _decoded(params) if "%" in path else params)
@@ -146,10 +147,14 @@ class PathTable(Generic[T]):
             node, index, values = todo.pop()
 
 
-class RouteTable(Generic[T]):
-    """Built by `gateway.routing.build`; never changed afterwards, so any number of requests read it at once."""
+Seen = dict[tuple[PathTable[T], str], Leaf[T]]
+"""Leaves by table and path."""
 
-    __slots__ = ("_anywhere", "_by_host", "_hosts", "_wildcards", "shares", "size")
+
+class RouteTable(Generic[T]):
+    """Built by `gateway.routing.build`. What it answers never changes; it only remembers ways that were found."""
+
+    __slots__ = ("_anywhere", "_by_host", "_hosts", "_seen", "_wildcards", "shares", "size")
 
     def __init__(
         self, hosts: dict[str, PathTable[T]], wildcards: dict[str, PathTable[T]], anywhere: PathTable[T], size: int
@@ -158,6 +163,8 @@ class RouteTable(Generic[T]):
         self._wildcards = wildcards  # by the name with its leading dot
         self._anywhere = (anywhere,)
         self._by_host = bool(hosts or wildcards)
+        # PERF: most traffic repeats itself: 0.2 instead of 0.8 µs for a path that was asked for, 0.2 more for one that was not
+        self._seen: Seen[T] = {}
         self.size = size
         self.shares = False  # parts of it are another table's too
 
@@ -168,18 +175,22 @@ class RouteTable(Generic[T]):
         passed over: for a CORS preflight, which announces a request and does not carry its headers.
         """
         refused: list[Leaf[T]] = []
+        seen = self._seen
         for paths in self._tables(host) if self._by_host else self._anywhere:
-            leaf = paths.exact.get(path) or paths.seen.get(path)
+            leaf = paths.exact.get(path) or seen.get((paths, path))
             if leaf is not None:
                 for entry in leaf:
                     if (entry.methods is None or method in entry.methods) and (
                         entry.check is None or entry.check(headers, query)
                     ):
                         return entry.plain
-            found = paths.find(path, method, headers, query, refused)
+            found = paths.find(path, method, headers, query, refused, seen)
             if found is not None:
                 return found
         return _miss(refused, method) if refused else NOT_FOUND
+
+    def forget_ways(self) -> None:
+        self._seen.clear()
 
     def by_pattern(self) -> tuple[dict[str, PathTable[T]], dict[str, PathTable[T]], PathTable[T]]:
         """The tables of hosts, of wildcards by the name with its leading dot, and of any host; the dictionaries are copies."""

@@ -6,6 +6,7 @@ from gateway.api.messages import Headers
 from gateway.upstream.chunks import ChunkDecoder
 from gateway.upstream.wire import CHUNKED, HEAD_END, MAX_HEAD, UNTIL_CLOSE, Head, Violation, check_beginning, read_head
 
+MAX_REMEMBERED = 2048  # octets of a head: each connection keeps one
 MAX_INTERIM = 16  # 1xx answers before the final one; nobody needs more than a few (RFC 9110 §15.2)
 
 
@@ -97,7 +98,7 @@ class AnswerReader:
             head = data[:end]
             if head != self._last:  # PERF: under load many in a row are the very same, which saves 2 µs of 3.6
                 self._read = read_head(head, self._to_head)
-                self._last = head
+                self._last = head if len(head) <= MAX_REMEMBERED else None
             status, headers, length, self.alive, self.keep_s = self._read
             self.headers = Headers(headers)
             data = data[end + 4 :]

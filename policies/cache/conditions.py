@@ -41,8 +41,7 @@ def conditional(request: Headers, stored: Iterable[Stored]) -> Headers:
     if etags:
         fields.append((b"if-none-match", b", ".join(etags)))
     for one in stored[:1]:
-        modified = one.headers.get(b"last-modified")
-        if modified is not None and parse_date(modified, 0.0) is not None:
+        if (modified := one.last_modified) is not None:
             fields.append((b"if-modified-since", modified))
     return fields
 

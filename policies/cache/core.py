@@ -31,9 +31,11 @@ _ALIKE = frozenset(
     x-xss-protection
     """.split()
 )
-AROUND = 445  # octets around a body and the values beside it: the objects, the URL, the place in a queue
+_MOST_ALIKE = 512  # octets of such fields; where there are more, all of them are each answer's own, and count
+AROUND = 445  # octets around a body and its own values: the objects, the URL, the place in a queue; not what is held for many
 MOST_SHARED = 8192  # values that are equal in many answers, at most; then they are gathered anew
 _held: dict[Any, Any] = {}
+_A_TIME = 1e9  # Unix seconds: whether something is a date does not depend on when it is read
 
 
 class Action(Enum):
@@ -74,7 +76,8 @@ class Stored:
         """Without Age, Content-Length and what may not be stored; with one valid Date. A list of the caller's own."""
         kind = self.kind
         headers = Headers(kind.fields)
-        headers += _own_fields(kind.names, self.values)
+        values = self.values
+        headers += (_known_fields if len(values) <= _MOST_KNOWN else _own_fields)(kind.names, values)
         return headers
 
     def age_s(self, now: float) -> float:
@@ -95,12 +98,19 @@ class Stored:
         return None if said is None else parse_date(said, wall)
 
     @property
+    def last_modified(self) -> bytes | None:
+        """The field, where it is a date."""
+        said = self.headers.get(b"last-modified")
+        return None if said is None or parse_date(said, _A_TIME) is None else said
+
+    @property
     def has_validator(self) -> bool:
-        return self.etag is not None or self.modified(0.0) is not None
+        return self.etag is not None or self.last_modified is not None
 
     def has_tag(self, tag: bytes) -> bool:
-        # PERF: most answers are told apart by the first half; a purge asks all of them
-        return tag in self.values and tag in tags_of(self.headers, self.kind.tags_field)
+        if tag not in self.values:  # PERF: a purge asks all answers, and most end here
+            return False
+        return tag in tags_of(Headers(_own_fields(self.kind.names, self.values)), self.kind.tags_field)
 
     @property
     def size(self) -> int:
@@ -120,23 +130,21 @@ def keep(
     wall: float,
     delay_s: float,
 ) -> Stored:
-    """The answer as it is stored. `request` are the fields of the request that it answers.
-
-    Raises ValueError when a value holds a newline, which no field may (RFC 9110 §5.5).
-    """
+    """The answer as it is stored. `request` are the fields of the request that it answers."""
     left_out = terms.unstored | {b"age", b"content-length", b"set-cookie", OWN_FIELD}
     kept = Headers(one for one in headers if one[0] not in left_out)
     if said_date(kept, wall) is None:  # RFC 9110 §6.6.1: who caches an answer without a Date adds one
         kept.set(b"date", format_date(wall))
-    alike = _ALIKE - {rules.tags_header}
-    own = [one for one in kept if one[0] not in alike]
-    if any(b"\n" in value for _, value in own):
-        raise ValueError("a newline in a field's value")
+    alike = [one for one in kept if one[0] in _ALIKE and one[0] != rules.tags_header]
+    if sum(len(value) for _, value in alike) > _MOST_ALIKE:
+        alike = []
+    names = {name for name, _ in alike}
+    own = [one for one in kept if one[0] not in names]
     stale_s, error_s = terms.stale_while_revalidate_s, terms.stale_if_error_s
     kind = Kind(
         status,
-        tuple(one for one in kept if one[0] in alike),
-        tuple(name for name, _ in own),
+        tuple([_shared(one) for one in alike]),
+        _shared(tuple([name for name, _ in own])),
         rules.tags_header,
         tuple(headers.get_all(OWN_FIELD)),
         terms.public,
@@ -147,7 +155,8 @@ def keep(
     )
     return Stored(
         _shared(kind),
-        b"\n".join([value for _, value in own]),
+        # RFC 9110 §5.5: no value holds a newline; in one that does it becomes a space
+        b"\n".join([value.replace(b"\n", b" ") for _, value in own]),
         body,
         _shared(lifetime_of(status, headers, terms, wall, rules)),
         now - initial_age(headers, wall, delay_s),
@@ -233,9 +242,12 @@ def outdated_by_head(stored: Stored, headers: Headers) -> bool:
     return length is not None and length != b"%d" % len(stored.body)
 
 
-@lru_cache(maxsize=4096)  # PERF: 0.1 µs for what is asked for often, else 0.5
 def _own_fields(names: tuple[bytes, ...], values: bytes) -> tuple[Field, ...]:
     return tuple(zip(names, values.split(b"\n"), strict=True))
+
+
+_known_fields = lru_cache(maxsize=4096)(_own_fields)  # PERF: 0.1 µs for what is asked for often, else 0.5
+_MOST_KNOWN = 512  # octets of values
 
 
 def _shared(value: T) -> T:

@@ -33,7 +33,7 @@ class Page:
 
     def __init__(self, key: Key, *, in_main: bool) -> None:
         self.url, self.rest = key  # apart: the pair would take 72 octets
-        self.newest: Stored | None = None  # None: forgotten, while it stands in a queue
+        self.newest: Stored | None = None  # None: not yet there, or forgotten while it stands in a queue
         self.older: tuple[Stored, ...] = ()  # other variants; apart, since most have none
         self.uses = 0
         self.in_main = in_main
@@ -188,7 +188,7 @@ class MemoryStore:
             first.beside[page.rest] = page
         self._count += 1
         if len(self._small) + len(self._main) > 2 * self._count + MIN_SWEEP:
-            self._sweep()
+            self._sweep()  # before the page, which is empty yet, takes its place
         if came_back:
             del self._ghosts[hash(key)]
             self._main.append(page)

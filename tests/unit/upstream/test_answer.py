@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.upstream.answer import AnswerReader
+from gateway.upstream.answer import MAX_REMEMBERED, AnswerReader
 from gateway.upstream.wire import Violation
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\nKeep-Alive: timeout=5\r\n\r\n"
@@ -36,6 +36,8 @@ def test_another_head_is_read_anew_and_so_is_one_after_an_interim_answer() -> No
         (HEAD.replace(b"200", b"404") + b"ok", 404),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"ok", 200),
         (HEAD.replace(b"\r\nX-A: 1", b"") + b"ok", 200),
+        (HEAD + b"ok", 200),
+        (HEAD.replace(b"X-A: 1", b"X-A: " + b"1" * MAX_REMEMBERED) + b"ok", 200),
         (HEAD + b"ok", 200),
     ):
         reader.expect(False)

@@ -785,3 +785,15 @@ def test_answers_of_one_kind_share_what_they_have_alike():
     assert [one.has_tag(tag) for tag in (b"p-1", b"p-2", b"p-", b"all", b"1970")] == [True, False, False, True, False]
     assert other.headers.get_all(b"x-a") == [b"1", b"2"]
     assert set(text) < set(other.headers)
+    text[2] = (b"server", b"s" * 1000)
+    assert stored(3).size > one.size + 900  # what is long and may differ counts
+    assert set(text) < set(stored(3).headers)
+
+
+def test_a_newline_that_an_adapter_left_in_a_value_hurts_nobody():
+    fields = Headers([(b"cache-control", b"max-age=60"), (b"x-note", b"a\nb"), (b"x-other", b"c")])
+    stage = Stage(Response(200, fields, lambda: BytesBody(b"x")))
+    assert status_of(stage.ask()).endswith("stored")
+    hit = stage.ask()
+    assert status_of(hit).startswith("sluicegate; hit")
+    assert (hit.headers.get(b"x-note"), hit.headers.get(b"x-other")) == (b"a b", b"c")
