@@ -17,12 +17,11 @@ class AnswerReader:
     """
 
     __slots__ = (
+        "_before",
         "_chunks",
         "_interim",
-        "_last",
         "_left",
         "_partial",
-        "_read",
         "_scanned",
         "_to_head",
         "alive",
@@ -66,8 +65,7 @@ class AnswerReader:
         self._scanned = 0
         self._interim = 0
         self._to_head = False
-        self._last: bytes | None = None  # the head before, and what it said
-        self._read: Head
+        self._before: tuple[bytes, Head] | None = None  # the head before, and what it said
         self.interim = self.trailers = None
 
     @property
@@ -79,7 +77,7 @@ class AnswerReader:
         """The next answer; `to_head`: its request is a HEAD."""
         if to_head is not self._to_head:
             self._to_head = to_head
-            self._last = None
+            self._before = None
         if self._chunks is not None:
             self._chunks = self.trailers = None
         self._interim = 0
@@ -96,10 +94,12 @@ class AnswerReader:
             self._partial = None
             self._scanned = 0
             head = data[:end]
-            if head != self._last:  # PERF: under load many in a row are the very same, which saves 2 µs of 3.6
-                self._read = read_head(head, self._to_head)
-                self._last = head if len(head) <= MAX_REMEMBERED else None
-            status, headers, length, self.alive, self.keep_s = self._read
+            if self._before is not None and self._before[0] == head:
+                said = self._before[1]  # PERF: under load many in a row are the very same, which saves 2 µs of 3.6
+            else:
+                said = read_head(head, self._to_head)
+                self._before = (head, said) if len(head) <= MAX_REMEMBERED else None
+            status, headers, length, self.alive, self.keep_s = said
             self.headers = Headers(headers)
             data = data[end + 4 :]
             if status >= 200:

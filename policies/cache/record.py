@@ -45,10 +45,10 @@ def decode(octets: bytes, rules: Rules, *, now: float, wall: float) -> Stored | 
         fields = tuple((name.encode("latin-1"), _encoded(value)) for name, value in said["fields"])
         coding = _encoded(said["coding"])
         status, age = int(said["status"]), max(0.0, wall - float(said["born"]))
-        terms = terms_of(headers, wall - age, rules)
-        stored = keep(status, headers, octets[end:], Headers(), terms, rules, now=now, wall=wall - age, delay_s=0.0)
     except (struct.error, orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
         return None
+    terms = terms_of(headers, wall - age, rules)
+    stored = keep(status, headers, octets[end:], Headers(), terms, rules, now=now, wall=wall - age, delay_s=0.0)
     return replace(stored, born_s=now - age, selector=Selector(fields, coding) if fields or coding else ANY)
 
 

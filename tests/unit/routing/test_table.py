@@ -29,9 +29,8 @@ def answer(
     query: bytes = b"",
 ) -> object:
     found = routes.match(host, path, method, headers, query)
-    assert (
-        routes.match(host, path, method, headers, query) == found
-    )  # what the first look-up left behind changes nothing
+    # what the first look-up left behind changes nothing
+    assert routes.match(host, path, method, headers, query) == found
     if isinstance(found, Match):
         return (found.route, found.params) if found.params else found.route
     return (found.status, *found.allow)

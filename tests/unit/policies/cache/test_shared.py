@@ -313,7 +313,7 @@ def entry(text, body=b"body", request=(), wall=1_800_000_000.0):
 def test_a_record_reads_back_as_it_was_and_older(fields, request_fields):
     stored = entry(fields, b"\x00\xff", request_fields)
     back = decode(encode(stored, now=55.0, wall=1_800_000_005.0), Rules(), now=3.0, wall=1_800_000_010.0)
-    for name in ("kind", "values", "body", "lifetime_s", "selector", "size"):
+    for name in ("kind", "values", "body", "lifetime_s", "selector", "etag", "last_modified", "size"):
         assert getattr(back, name) == getattr(stored, name), name
     assert back.headers == stored.headers
     assert back.age_s(3.0) == stored.age_s(60.0)
