@@ -25,6 +25,7 @@ from policies.cache.store import MemoryStore
 _SERVE = Action.SERVE
 _LATE = "The upstream did not answer in time; the same question of another caller was waited for. Try again soon."
 LEASE_LOOK_S = 0.02  # between two looks for the answer that another process asks for
+MOST_FAULTS = 3  # one after another of a store that is there; a process that is short of time is late now and then
 LEASE_GRACE_S = 1.0  # a lease outlives its call's deadline by so much: a process that died holds nobody for longer
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))  # RFC 9110 §9.2.1
 
@@ -145,13 +146,13 @@ class CacheLayer(Layer):
         flight = flights.under_way.get(key)
         if flight is None:
             flight = flights.begin(key)
-            if self.shared is not None and not self.shared.trusted:
-                answer = await self._lead(exchange, asked, why, flight)
-                if answer is not None:
-                    return answer
         else:
             self._collapsed.value += 1
             answer = await self._wait(exchange, proceed, asked, stale, why, flight)
+            if answer is not None:
+                return answer
+        if self.shared is not None and not self.shared.trusted:  # others may be asking
+            answer = await self._lead(exchange, asked, why, flight)
             if answer is not None:
                 return answer
         try:
@@ -167,29 +168,36 @@ class CacheLayer(Layer):
         """What the call of another process brought; None: make it, with the lease of it where there is one to have."""
         shared, key = self.shared, flight.key
         assert shared is not None, "alone, every flight is led here"
+        faults = 0
         try:
             while True:
-                ttl_s = max(1.0, exchange.deadline - self._monotonic()) + LEASE_GRACE_S
-                holder = await shared.claim(key, ttl_s)
-                if holder is None:
-                    flight.on_end = lambda marked: shared.release(key, marked=marked)
-                    return None
-                if holder == MARKER:
-                    flight.scatter(self._monotonic())
-                    return None
+                try:
+                    ttl_s = max(1.0, exchange.deadline - self._monotonic()) + LEASE_GRACE_S
+                    holder = await shared.claim(key, ttl_s)
+                    if holder == MARKER:
+                        flight.scatter(self._monotonic())
+                        return None
+                    if holder is None:
+                        flight.on_end = lambda marked: shared.release(key, marked=marked)
+                    await shared.refresh(asked, self._origin.rules)  # an answer is kept before its lease is given back
+                    faults = 0
+                except StoreError:
+                    faults += 1
+                    if faults == MOST_FAULTS or not shared.available:
+                        return None  # each process for itself
+                else:
+                    found, _ = self._shelf.find(asked, exchange.request.headers)
+                    now = self._monotonic()
+                    if found is not None and decide(found, asked.directives, now)[0] is _SERVE:
+                        self._collapsed.value += 1
+                        flight.land()
+                        return self._serving.hit(exchange, asked, found, now, collapsed=why)
+                    if holder is None:
+                        return None
                 if self._monotonic() >= exchange.deadline:
                     flight.pass_on()
                     return problem(exchange, 504, "cache.collapse-timeout", _LATE)
                 await pause(exchange, LEASE_LOOK_S)
-                await shared.refresh(asked, self._origin.rules)
-                found, _ = self._shelf.find(asked, exchange.request.headers)
-                now = self._monotonic()
-                if found is not None and decide(found, asked.directives, now)[0] is _SERVE:
-                    self._collapsed.value += 1
-                    flight.land()
-                    return self._serving.hit(exchange, asked, found, now, collapsed=why)
-        except StoreError:
-            return None  # each process for itself
         except BaseException:
             flight.pass_on()
             raise

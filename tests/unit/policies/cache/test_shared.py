@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gateway.api.errors import StoreError
 from gateway.api.messages import Headers
 from gateway.api.orders import LastUses, Purge
 from gateway.api.standing import Standing
@@ -14,11 +15,13 @@ from gateway.testing.turns import until
 from policies.cache.collapse import MARKER_S
 from policies.cache.config import CacheConfig
 from policies.cache.core import keep
-from policies.cache.policy import CacheLayer
+from policies.cache.policy import MOST_FAULTS, CacheLayer
 from policies.cache.record import decode, encode
 from policies.cache.shared import LONGEST_S, MOST_PURGES_BYTES
 from policies.cache.terms import Rules, terms_of
 from tests.unit.policies.cache.test_cache import ACME, FRESH, RESET, Stage, reply, status_of
+
+AT_A = ("https://api.example/a", "orders")
 
 
 class Pair:
@@ -235,6 +238,76 @@ def test_callers_of_one_cold_key_at_several_gateways_make_one_call():
     play(scene)
 
 
+def test_who_gets_a_lease_that_was_just_given_back_looks_before_it_calls():
+    async def scene():
+        pair = Pair(reply(**FRESH))
+        shared = pair.other.layer.shared
+        claim = shared.claim
+
+        async def late(*args):
+            await pair.one.begin()
+            await settled(pair.one)
+            return await claim(*args)
+
+        shared.claim = late
+        assert "collapsed" in status_of(await pair.other.begin())
+        await settled(pair.other)
+        assert (len(pair.one.seen), len(pair.other.seen)) == (1, 0)
+        assert await pair.one.layer.shared.claim(AT_A, 3.0) is None  # given back
+
+    play(scene)
+
+
+def test_the_next_in_line_waits_for_the_other_gateway_too():
+    async def scene():
+        pair = Pair(reply(**FRESH))
+        pair.one.gate = asyncio.Event()
+        caller = asyncio.ensure_future(pair.one.begin())
+        await until(lambda: pair.one.seen)
+        first, second = (asyncio.ensure_future(pair.other.begin()) for _ in range(2))
+        await until(lambda: any(flight._waiters for flight in pair.other.layer.flights.under_way.values()))
+        first.cancel()
+        await until(first.done)
+        pair.one.gate.set()
+        assert "collapsed" in status_of(await second)
+        assert (await caller).body == b"hello"
+        assert (len(pair.one.seen), len(pair.other.seen)) == (1, 0)
+        assert not pair.other.layer.flights.under_way
+
+    play(scene)
+
+
+@pytest.mark.parametrize("operation", ["claim", "run"])
+@pytest.mark.parametrize(("faults", "calls"), [(MOST_FAULTS - 1, 0), (MOST_FAULTS, 1)])
+def test_a_store_that_is_there_but_late_is_asked_again(operation, faults, calls):
+    async def scene():
+        pair = Pair(reply(**FRESH))
+        pair.one.gate = asyncio.Event()
+        caller = asyncio.ensure_future(pair.one.begin())
+        await until(lambda: pair.one.seen)
+        ask, left = (
+            getattr(pair.store, operation),
+            faults + (operation == "run"),
+        )  # the look before the lease is the first
+
+        async def late(*args):
+            nonlocal left
+            if left:
+                left -= 1
+                raise StoreError("no answer within 10 ms")
+            return await ask(*args)
+
+        waiting = asyncio.ensure_future(pair.other.begin())
+        setattr(pair.store, operation, late)
+        await until(lambda: not left)
+        pair.one.gate.set()
+        await waiting
+        assert (await caller).body == b"hello"
+        assert len(pair.other.seen) == calls
+
+    play(scene)
+
+
 def test_an_answer_that_cannot_be_stored_holds_no_other_gateway_back():
     async def scene():
         pair = Pair(reply(cache_control="no-store"))
@@ -253,7 +326,7 @@ def test_a_gateway_that_died_holds_others_no_longer_than_their_deadline():
     async def scene():
         pair = Pair(reply(**FRESH))
         pair.one.layer.shared.token = b"dead"
-        assert await pair.one.layer.shared.claim(("https://api.example/a", "orders"), 3.0) is None
+        assert await pair.one.layer.shared.claim(AT_A, 3.0) is None
         caller = asyncio.ensure_future(pair.other.begin())
         await until(lambda: pair.other.layer.flights.under_way)
         pair.clock.advance(3.0)
@@ -269,7 +342,7 @@ def test_a_fault_gives_the_lease_back():
         with pytest.raises(type(RESET)):
             await pair.one.begin()
         await settled(pair.one)
-        assert await pair.other.layer.shared.claim(("https://api.example/a", "orders"), 3.0) is None
+        assert await pair.other.layer.shared.claim(AT_A, 3.0) is None
 
     play(scene)
 
