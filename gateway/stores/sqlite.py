@@ -12,7 +12,9 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -30,6 +32,7 @@ Sync = Literal["full", "normal"]
 
 LAYOUT = 1  # PRAGMA user_version; a file of another one is refused
 BUSY_S = 5.0  # how long a writer waits for those of other processes
+BUSY_LOOK_S = 0.005
 SWEEP_S = 10.0  # between two looks for what has ended
 SWEPT_AT_ONCE = 1000
 BATCH = 512  # operations in one transaction at most
@@ -253,10 +256,12 @@ class SqliteStore:
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # answers are kept in it: nobody else's to read
+        with suppress(FileExistsError):  # a second descriptor would end SQLite's locks when it is closed (fcntl(2))
+            # answers are kept in it: nobody else's to read
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
         try:
-            connection.execute("pragma journal_mode = wal")
+            _use_wal(connection)
             connection.execute(f"pragma synchronous = {self._sync}")
             (layout,) = connection.execute("pragma user_version").fetchone()
             if layout not in (0, LAYOUT):
@@ -267,6 +272,19 @@ class SqliteStore:
             connection.close()
             raise
         return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Several that open a new file at once all want this, and SQLite lets none of them wait here as it does elsewhere."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError as problem:
+            if problem.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+        time.sleep(BUSY_LOOK_S)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, jobs: list[_Job]) -> None:

@@ -12,6 +12,7 @@ from gateway.stores.keys import scoped
 from gateway.stores.open import lasting_url, open_store, state_folder
 from gateway.stores.sqlite import SqliteStore
 from gateway.testing.clock import FakeClock
+from gateway.testing.turns import a_turn
 
 
 @pytest.fixture
@@ -56,6 +57,24 @@ def test_several_processes_share_it(tmp_path, clock):
             await store.close()
 
     asyncio.run(scenario())
+
+
+def test_a_new_file_that_another_process_has_locked_is_waited_for(tmp_path, clock):
+    (tmp_path / "state").mkdir()
+    other = sqlite3.connect(tmp_path / "state" / "lasting.db", isolation_level=None)
+    other.execute("begin immediate")
+
+    async def scenario():
+        store = store_at(tmp_path, clock)
+        put = asyncio.ensure_future(store.put("k", b"v", 5))
+        assert (await asyncio.wait({put}, timeout=0.05))[1] == {put}
+        other.execute("rollback")
+        await put
+        assert await store.get("k") == b"v"
+        await store.close()
+
+    asyncio.run(scenario())
+    other.close()
 
 
 def test_what_comes_in_one_turn_shares_a_transaction(tmp_path, clock, monkeypatch):
@@ -152,7 +171,7 @@ def test_a_caller_that_was_cancelled_is_not_answered(tmp_path, clock):
     async def scenario():
         store = store_at(tmp_path, clock)
         task = asyncio.ensure_future(store.put("k", b"v", 5))
-        await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+        await a_turn()
         task.cancel()
         assert await store.get("k") == b"v"
         await store.close()
