@@ -54,4 +54,5 @@ def _ipv6(literal: bytes) -> str:
         address = IPv6Address(literal.decode("ascii").replace("%", " "))
     except (AddressValueError, UnicodeDecodeError) as exc:
         raise BadHost("the Host field holds a malformed IPv6 address") from exc
-    return f"[{address.compressed}]"
+    mapped = address.ipv4_mapped  # RFC 5952 §5; Python wrote these another way before 3.13
+    return f"[{address.compressed}]" if mapped is None else f"[::ffff:{mapped}]"

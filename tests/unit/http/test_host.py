@@ -20,7 +20,8 @@ from gateway.http.host import Authority, BadHost, parse_authority
         (b"10.0.0.1:65535", Authority("10.0.0.1", 65535)),
         (b"[::1]", Authority("[::1]", None)),
         (b"[2001:DB8:0:0:0:0:0:1]:443", Authority("[2001:db8::1]", 443)),
-        (b"[::ffff:10.0.0.1]:80", Authority("[::ffff:a00:1]", 80)),
+        (b"[::ffff:10.0.0.1]:80", Authority("[::ffff:10.0.0.1]", 80)),
+        (b"[::FFFF:a00:1]:80", Authority("[::ffff:10.0.0.1]", 80)),
         (b"a" * 253, Authority("a" * 253, None)),
     ],
 )
