@@ -123,7 +123,9 @@ class UpstreamSocket(Draining, Body):
 
     def leave(self, code: int, reason: str = "") -> None:
         """The caller closes: say so to the upstream, and end."""
-        if not self._closed and self._frames is not None and self._frames.state is ConnectionState.OPEN:
+        if self._closed:  # the code that the upstream closed with stands
+            return
+        if self._frames is not None and self._frames.state is ConnectionState.OPEN:
             # RFC 6455 §7.4.1: 1005, 1006 and 1015 are never sent
             sendable = code if code in _SENDABLE else None
             self._transport.write(self._frames.send(CloseConnection(code=sendable or 1000, reason=reason or None)))

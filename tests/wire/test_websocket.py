@@ -121,6 +121,23 @@ def test_close_codes_pass_both_ways(play: Perform, code: int) -> None:
     play(scene, script)
 
 
+def test_what_an_upstream_closes_with_at_once_reaches_the_caller(play: Perform) -> None:
+    """Its message and close frame come in one segment with its 101."""
+
+    async def script(peer: Peer) -> None:
+        await accept(peer, behind=frame(TEXT, b"last", masked=False) + closing(3001, b"why", masked=False))
+        await peer.gone()
+
+    async def scene(stage: Stage) -> None:
+        client = await connect(stage)
+        assert (await client.next()).data == b"last"
+        got = await client.next()
+        assert (got.opcode, got.code, got.data[2:]) == (CLOSE, 3001, b"why")
+        await stage.quiet()
+
+    play(scene, script)
+
+
 def test_an_upstreams_1014_becomes_1011(play: Perform) -> None:
     async def script(peer: Peer) -> None:
         server = await accept(peer)
@@ -231,6 +248,34 @@ def test_an_upstream_that_does_not_accept_rightly_is_502(play: Perform, name: st
         await caller.send(handshake())
         answer = await caller.answer(check=False)
         assert (answer.status, answer.problem["code"]) == (502, "upstream.protocol")
+
+    play(scene, script)
+
+
+@pytest.mark.parametrize("connection", [b"", b"Connection: close\r\n", b"Connection: upgraded, x-upgrade\r\n"])
+def test_a_101_whose_connection_does_not_say_upgrade_is_502(play: Perform, connection: bytes) -> None:
+    """RFC 6455 §4.1, step 3 of what a client must check."""
+
+    async def script(peer: Peer) -> None:
+        await accept(peer, connection=connection)
+        await peer.gone()
+
+    async def scene(stage: Stage) -> None:
+        caller = await stage.caller()
+        await caller.send(handshake())
+        answer = await caller.answer(check=False)
+        assert (answer.status, answer.problem["code"]) == (502, "upstream.protocol")
+
+    play(scene, script)
+
+
+def test_a_101_may_name_more_in_connection(play: Perform) -> None:
+    async def script(peer: Peer) -> None:
+        server = await accept(peer, connection=b"connection: keep-alive , UPGRADE\r\n")
+        await server.next()
+
+    async def scene(stage: Stage) -> None:
+        await connect(stage)
 
     play(scene, script)
 

@@ -117,13 +117,16 @@ def fields_of(head: bytes) -> dict[bytes, bytes]:
     return {name.lower(): value for name, _, value in lines}
 
 
-async def accept(peer: Peer, *lines: bytes) -> Server:
+async def accept(
+    peer: Peer, *lines: bytes, connection: bytes = b"Connection: Upgrade\r\n", behind: bytes = b""
+) -> Server:
+    """`behind` is sent with the answer, in one piece."""
     head = await peer.head()
     key = fields_of(head)[b"sec-websocket-key"]
     accepted = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-    answer = [b"HTTP/1.1 101 Switching Protocols", b"Upgrade: websocket", b"Connection: Upgrade"]
+    answer = [b"HTTP/1.1 101 Switching Protocols", b"Upgrade: websocket"]
     answer += [b"Sec-WebSocket-Accept: " + accepted, *lines]
-    await peer.send(b"\r\n".join(answer) + b"\r\n\r\n")
+    await peer.send(b"\r\n".join(answer) + b"\r\n" + connection + b"\r\n" + behind)
     return Server(peer, head)
 
 
