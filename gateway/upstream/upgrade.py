@@ -15,7 +15,8 @@ from gateway.upstream.websocket import UpstreamSocket
 from gateway.upstream.wire import CHUNKED, HEAD_END, Violation, check_beginning, read_head, write_head
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
-_UPGRADES = re.compile(rb"\r\nupgrade:[ \t]*websocket[ \t]*(\r\n|$)", re.IGNORECASE)
+_UPGRADES = re.compile(rb"\r\nupgrade:[ \t]*websocket[ \t]*(?:\r\n|$)", re.IGNORECASE)
+_CONNECTION = re.compile(rb"\r\nconnection:(?:[^\r\n]*,)?[ \t]*upgrade[ \t]*(?:,|\r\n|$)", re.IGNORECASE)
 
 
 class UpgradedSocket(UpstreamSocket):
@@ -47,7 +48,8 @@ class UpgradedSocket(UpstreamSocket):
             self._head = bytearray(rest)
             if status == 101:
                 # RFC 6455 §4.1: what a client must verify
-                if headers.get_all(b"sec-websocket-accept") != [self._expected] or not _UPGRADES.search(head):
+                upgrades = _UPGRADES.search(head) and _CONNECTION.search(head)
+                if headers.get_all(b"sec-websocket-accept") != [self._expected] or not upgrades:
                     raise Violation("a 101 that does not accept this handshake")
                 self.open(headers)
                 if rest and self.is_open:
