@@ -47,7 +47,8 @@ class Terms:
     private: bool = False
     public: bool = False
     shared_age: bool = False  # s-maxage
-    must_revalidate: bool = False  # or proxy-revalidate
+    must_revalidate: bool = False
+    proxy_revalidate: bool = False
     must_understand: bool = False
     stale_while_revalidate_s: float | None = None
     stale_if_error_s: float | None = None
@@ -56,7 +57,7 @@ class Terms:
     @property
     def never_stale(self) -> bool:
         """RFC 9111 §4.2.4: no stale answer, whoever would take one; s-maxage says so too (§5.2.2.10)."""
-        return self.must_revalidate or self.no_cache or self.shared_age
+        return self.must_revalidate or self.proxy_revalidate or self.no_cache or self.shared_age
 
 
 def terms_of(headers: Headers, wall: float, rules: Rules) -> Terms:
@@ -84,7 +85,8 @@ def terms_of(headers: Headers, wall: float, rules: Rules) -> Terms:
         private=b"private" in said and not private_fields,
         public=b"public" in said,
         shared_age=b"s-maxage" in said,
-        must_revalidate=b"must-revalidate" in said or b"proxy-revalidate" in said,
+        must_revalidate=b"must-revalidate" in said,
+        proxy_revalidate=b"proxy-revalidate" in said,
         must_understand=b"must-understand" in said,
         stale_while_revalidate_s=_optional(said, b"stale-while-revalidate"),
         stale_if_error_s=_optional(said, b"stale-if-error"),
@@ -110,7 +112,8 @@ def why_not_stored(
         return "request-no-store"
     if terms.private:  # §5.2.2.7
         return "private"
-    if authorization and not (terms.public or terms.shared_age or terms.must_revalidate):  # §3.5
+    # §3.5; §5.2.2.8: proxy-revalidate by itself allows nothing
+    if authorization and not (terms.public or terms.shared_age or terms.must_revalidate):
         return "authorization"
     if not (terms.lifetime_s is not None or terms.public or status in HEURISTIC or named):
         return "status"

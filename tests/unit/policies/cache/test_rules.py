@@ -200,6 +200,8 @@ STORING = [
     ("9111-3.5", 200, "cache-control: s-maxage=60", "", True, None),
     ("9111-3.5", 200, "cache-control: must-revalidate, max-age=60", "", True, None),
     ("9111-3.5", 200, "cache-control: private, must-revalidate", "", True, "private"),
+    ("9111-5.2.2.8", 200, "cache-control: proxy-revalidate, max-age=60", "", True, "authorization"),
+    ("9111-5.2.2.8", 200, "cache-control: proxy-revalidate, public, max-age=60", "", True, None),
     ("9111-4.1", 200, "cache-control: max-age=60 | vary: *", "", False, "vary"),
     ("9111-4.1", 200, "cache-control: max-age=60 | vary: accept, *", "", False, "vary"),
     ("9111-4.1", 200, "cache-control: max-age=60 | vary: accept | vary: *", "", False, "vary"),
