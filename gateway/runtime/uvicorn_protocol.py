@@ -152,10 +152,16 @@ class BoundedProtocol(HttpToolsProtocol):
         return (
             method == "GET"
             and version == "1.1"
-            and self._get_upgrade() == b"websocket"
+            and b"upgrade" in self._listed(b"connection")
+            and b"websocket" in self._listed(b"upgrade")
             and (self.cycle is None or self.cycle.response_complete)
             and not any(name in _FRAMING for name, _ in self.headers)
         )
+
+    def _listed(self, name: bytes) -> set[bytes]:
+        """The members of all fields of this name as one list (RFC 9110 §5.3), in lower case."""
+        fields = b",".join(value for field, value in self.headers if field == name)
+        return {member.strip(b" \t") for member in fields.lower().split(b",")}
 
     def _switch(self, rest: bytes) -> None:
         """Hand the connection on, with what came behind the handshake."""

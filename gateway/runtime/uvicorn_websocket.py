@@ -66,7 +66,9 @@ class BoundedWebSocket(WSProtocol):
 
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "websocket.http.response.start":
-            message["headers"] = [*message["headers"], *self.default_headers]
+            fields = [field for field in message["headers"] if field[0] != b"connection"]
+            # RFC 9112 §9.6: wsproto reads no other request here
+            message["headers"] = [*fields, *self.default_headers, (b"connection", b"close")]
         await super().send(message)
         if message["type"] == "websocket.accept":
             early, self._early = bytes(self._early), bytearray()
@@ -75,6 +77,6 @@ class BoundedWebSocket(WSProtocol):
 
 
 def handshake(url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """The head of a GET, as it came."""
-    lines = [b"%b: %b\r\n" % field for field in headers]
-    return b"GET %b HTTP/1.1\r\n%b\r\n" % (url, b"".join(lines))
+    """The head of a GET, as it came, but for what wsproto reads one spelling of: it takes no list and no second field."""
+    lines = [b"%b: %b\r\n" % field for field in headers if field[0] not in (b"connection", b"upgrade")]
+    return b"GET %b HTTP/1.1\r\nconnection: Upgrade\r\nupgrade: websocket\r\n%b\r\n" % (url, b"".join(lines))

@@ -205,6 +205,46 @@ def test_a_bad_handshake_is_one_request_with_one_answer(play: Perform, name: str
     play(scene, answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"Connection: Upgrade\r\nConnection: keep-alive\r\nUpgrade: websocket",
+        b"Connection: keep-alive\r\nConnection: Upgrade\r\nUpgrade: websocket",
+        b"Connection: keep-alive , UPGRADE\r\nUpgrade: WebSocket",
+        b"Connection: Upgrade\r\nUpgrade: h2c, websocket",
+        b"Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket",
+    ],
+)
+def test_a_handshake_may_say_it_in_lists_and_several_fields(play: Perform, said: bytes) -> None:
+    """RFC 6455 §4.2.1: Connection and Upgrade include the words; RFC 9110 §5.3: several fields are one list."""
+
+    async def scene(stage: Stage) -> None:
+        raw = handshake().replace(b"Connection: Upgrade\r\nUpgrade: websocket", said)
+        client = await connect(stage, raw)
+        await client.send(frame(TEXT, b"hi"))
+        assert (await client.next()).data == b"hi"
+
+    play(scene, echo)
+
+
+def test_a_refused_handshake_says_whether_the_connection_goes_on(play: Perform) -> None:
+    """RFC 9112 §9.6: who will read no other request says close."""
+
+    async def scene(stage: Stage) -> None:
+        caller = await stage.caller()
+        await caller.send(handshake())
+        answer = await caller.answer(check=False)
+        assert answer.status == 401
+        if b"close" in answer.get(b"connection"):
+            assert await caller.rest() == b""
+        else:
+            await caller.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await caller.answer(check=False)).status == 401
+
+    routes = [{"name": "all", "match": {"path": "/**"}, "upstream": "orders", "policies": {"api_key": {}}}]
+    play(scene, echo, routes=routes)
+
+
 SMUGGLED = b"GET /admin HTTP/1.1\r\nHost: a\r\n\r\n"
 WITH_BODY = {
     "length": handshake(b"Content-Length: %d" % len(SMUGGLED)) + SMUGGLED,
