@@ -49,6 +49,7 @@ _NO_TRAILERS = RESPONSE_HOP | frozenset(
 )
 # Naming these in Connection must not take a request's framing or destination away.
 _NEVER_NAMED = frozenset((b"host", b"content-length", b"transfer-encoding"))
+MOST_FORWARDS = 10**9  # RFC 9110 §7.6.2: a larger figure becomes what the recipient takes at most
 _USUAL = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close", b"upgrade", b"Upgrade"))
 
 
@@ -69,9 +70,11 @@ def strip_response(headers: Headers) -> Headers:
 
 
 def forwards_left(headers: Headers) -> int | None:
-    """How often a request may still be forwarded (RFC 9110 §7.6.2); None: nothing sane is said of it."""
+    """How often a request may still be forwarded (RFC 9110 §7.6.2), at most MOST_FORWARDS; None: nothing sane is said of it."""
     said = headers.get(b"max-forwards")
-    return int(said) if said is not None and said.isdigit() and len(said) <= 9 else None
+    if said is None or not said.isdigit():
+        return None
+    return int(said) if len(said) <= 9 else MOST_FORWARDS
 
 
 def may_trail(name: bytes) -> bool:

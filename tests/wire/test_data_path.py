@@ -131,6 +131,8 @@ REQUESTS = [
     Play("HTTP/1.0 with a body", post(b"Content-Length: 2", body=b"hi", version=b"1.0"), seen(b"POST /", framing=length(2), body=b"hi", via=b"1.0")),
     Play("an extension method", get(method=b"PROPFIND"), seen(b"PROPFIND /")),
     Play("Max-Forwards of OPTIONS is counted", get(b"Max-Forwards: 3", method=b"OPTIONS"), seen(b"OPTIONS /", said=SAID + b"max-forwards: 2\r\n")),
+    Play("Max-Forwards of OPTIONS beyond what we count", get(b"Max-Forwards: 12345678901", method=b"OPTIONS"),
+         seen(b"OPTIONS /", said=SAID + b"max-forwards: 999999999\r\n")),
     Play("Max-Forwards of OPTIONS that is no number", get(b"Max-Forwards: -1", method=b"OPTIONS"), seen(b"OPTIONS /", b"max-forwards: -1")),
     Play("Max-Forwards of GET says nothing", get(b"Max-Forwards: 0"), seen(b"GET /", b"max-forwards: 0")),
     Play("an empty line before the request line", b"\r\n" + get(), seen(b"GET /")),
