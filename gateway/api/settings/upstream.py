@@ -216,7 +216,9 @@ class UpstreamConfig(Block):
     """How a target is chosen for each call."""
     protocol: Literal["http1", "http2"] = "http1"
     """Protocol spoken to http:// and https:// targets."""
-    host: Annotated[str, Field(min_length=1)] = "upstream"
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?$")] = (
+        "upstream"
+    )
     """The Host that is sent: the target's own (upstream), the caller's (client), or this value."""
     connections: Connections = Connections()
     """The pool of connections."""

@@ -6,6 +6,7 @@ import os
 
 from gateway.api.policy import CheckContext, Level
 from gateway.api.settings.upstream import UpstreamConfig
+from gateway.compile.checks.fields import check_fields
 from gateway.compile.checks.units import check_store, check_store_url, check_unit
 from gateway.compile.decode.blocks import Remarks
 from gateway.compile.decode.policies import PolicySet
@@ -18,7 +19,12 @@ def check_names(world: World) -> None:
     _check_policies(world, world.main.global_policies, Level.GLOBAL, notes)
     _check_policies(world, world.main.default_policies, Level.DEFAULTS, notes)
     for upstream in world.upstreams.values():
-        _check_policies(world, upstream.policies, Level.UPSTREAM, world.notes.on(upstream.unit), upstream.block.config)
+        remarks, config = world.notes.on(upstream.unit), upstream.block.config
+        _check_policies(world, upstream.policies, Level.UPSTREAM, remarks, config)
+        if config is not None and config.auth is not None:
+            # as gateway/upstream/credentials.py sends them
+            fields = {name: value.strip().encode() for name, value in (config.auth.headers or {}).items()}
+            check_fields(fields, (*upstream.block.keys, "auth", "headers"), remarks)
     for name, issuer in world.issuers.items():
         tier = issuer.config.tier if issuer.config else None
         if tier is not None and tier not in world.tier_names:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.api.policy import Level, Slot
-from gateway.api.settings.route import RouteConfig
+from gateway.api.settings.route import Respond, RouteConfig
+from gateway.compile.checks.fields import check_fields, latin
 from gateway.compile.decode.blocks import Remarks
 from gateway.compile.decode.policies import PolicyUnit
 from gateway.compile.decode.units import RouteUnit
 from gateway.compile.finding import listed, suggestion
 from gateway.compile.world import World
+
+_BODILESS = (204, 205, 304)  # RFC 9110 §15.3.5, §15.3.6, §15.4.5
 
 
 def check_target(world: World, route: RouteUnit, config: RouteConfig, remarks: Remarks) -> None:
@@ -23,6 +26,7 @@ def check_target(world: World, route: RouteUnit, config: RouteConfig, remarks: R
         for word, there in (("adapter", route.wants_adapter), ("rewrite", config.rewrite is not None)):
             if there:
                 remarks.add((*keys, word), f"{word} is for an upstream; this route responds by itself", at_key=True)
+        check_respond(config.respond, route, remarks)
     if config.upstream is not None and config.upstream not in world.upstreams:
         what = f"there is no upstream '{config.upstream}'{suggestion(config.upstream, world.upstreams)}"
         remarks.add((*keys, "upstream"), what)
@@ -39,6 +43,13 @@ def check_target(world: World, route: RouteUnit, config: RouteConfig, remarks: R
         remarks.add((*keys, "adapter", spec.name, "correlation"), what, at_key=True)
     if route.wants_adapter and config.rewrite is not None:
         remarks.add((*keys, "rewrite"), "an adapter writes the upstream's path itself", "warning", at_key=True)
+
+
+def check_respond(respond: Respond, route: RouteUnit, remarks: Remarks) -> None:
+    fields = {name: latin(value) for name, value in respond.headers.items()}
+    check_fields(fields, (*route.keys, "respond", "headers"), remarks)
+    if respond.body not in (None, "") and respond.status in _BODILESS:
+        remarks.add((*route.keys, "respond", "body"), f"a {respond.status} has no body; leave it out", at_key=True)
 
 
 def check_instances(effective: Iterable[PolicyUnit], route: RouteUnit, remarks: Remarks) -> None:
