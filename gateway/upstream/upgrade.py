@@ -10,6 +10,7 @@ import re
 
 from gateway.api.messages import Headers, Response, UpstreamRequest
 from gateway.upstream.answer import MAX_INTERIM
+from gateway.upstream.chunks import ChunkDecoder
 from gateway.upstream.sweep import Sweep
 from gateway.upstream.websocket import UpstreamSocket
 from gateway.upstream.wire import CHUNKED, HEAD_END, Violation, check_beginning, read_head, write_head
@@ -26,6 +27,7 @@ class UpgradedSocket(UpstreamSocket):
         super().__init__(upstream, sweep, idle_s, address)
         self._head = bytearray()
         self._interim = 0
+        self._chunks: ChunkDecoder | None = None  # of a refusal
 
     def ask(
         self, request: UpstreamRequest, host: bytes | None, subprotocols: bytes | None, due: float
@@ -57,12 +59,20 @@ class UpgradedSocket(UpstreamSocket):
                 return
             if status >= 200:
                 self.refuse(status, headers, length if length >= 0 else None)
-                if length == CHUNKED:  # it would have to be put together: a refusal's status says enough
-                    self.answer_refusal()
-                else:
-                    self.read_refusal(rest)
+                if length == CHUNKED:
+                    self._chunks = ChunkDecoder()
+                self.read_refusal(rest)
                 return
             self._interim += 1
             if self._interim > MAX_INTERIM:
                 raise Violation("too many interim answers")
         check_beginning(self._head, 0)
+
+    def read_refusal(self, data: bytes) -> None:
+        chunks = self._chunks
+        if chunks is None:
+            super().read_refusal(data)
+            return
+        super().read_refusal(chunks.feed(data))
+        if chunks.rest is not None and not self.handshake.done():
+            self.answer_refusal()

@@ -353,6 +353,46 @@ def test_an_upstreams_refusal_passes(play: Perform) -> None:
     play(scene, script)
 
 
+def test_a_refusal_in_chunks_is_put_together(play: Perform) -> None:
+    head = b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    pieces = (head + b'4\r\n{"wh\r\n5;x=y\r\ny":', b"1}\r\n0\r\n", b"X: y\r\n\r\n")
+
+    async def scene(stage: Stage) -> None:
+        for _ in range(2):
+            caller = await stage.caller()
+            await caller.send(handshake())
+            answer = await caller.answer(check=False)
+            assert (answer.status, answer.body) == (403, b'{"why":1}')
+            assert answer.get(b"content-type") == [b"application/json"]
+        await stage.quiet()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        if peer.number:
+            await peer.send(b"".join(pieces))
+        else:
+            for piece in pieces:
+                await peer.send(piece)
+                await asyncio.sleep(0.01)
+        await peer.gone()
+
+    play(scene, script)
+
+
+def test_a_refusal_in_broken_chunks_is_502(play: Perform) -> None:
+    async def scene(stage: Stage) -> None:
+        caller = await stage.caller()
+        await caller.send(handshake())
+        assert (await caller.answer(check=False)).status == 502
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n")
+        await peer.gone()
+
+    play(scene, script)
+
+
 def test_a_route_that_answers_itself_does_so(play: Perform) -> None:
     async def scene(stage: Stage) -> None:
         caller = await stage.caller()
