@@ -10,7 +10,7 @@ from gateway.api.errors import GatewayFault, UpstreamError
 from gateway.api.exchange import Exchange, Proceed
 from gateway.api.messages import Headers, Response
 from gateway.api.ports import Scope
-from gateway.http.dates import format_date
+from gateway.http.dates import format_date, parse_date
 from policies.cache import conditions
 from policies.cache.asked import Asked
 from policies.cache.collapse import Flight
@@ -20,7 +20,16 @@ from policies.cache.serving import Serving
 from policies.cache.shelf import Shelf
 from policies.cache.store import Key
 from policies.cache.storing import StoringBody
-from policies.cache.terms import CDN_FIELD, OWN_FIELD, Rules, Terms, terms_of, why_not_stored
+from policies.cache.terms import (
+    CDN_FIELD,
+    OWN_FIELD,
+    Rules,
+    Terms,
+    initial_age,
+    lifetime_of,
+    terms_of,
+    why_not_stored,
+)
 
 
 def rules_of(config: CacheConfig) -> Rules:
@@ -119,7 +128,7 @@ class Origin:
         """Store the answer if it may be, at once or while it streams by."""
         headers, body = response.headers, response.body
         terms = terms_of(headers, forwarded.wall, self.rules)
-        reason = self._why_not(asked, response, terms)
+        reason = self._why_not(asked, response, terms, forwarded)
         if reason:
             if flight is not None:
                 flight.scatter(forwarded.at)
@@ -215,13 +224,26 @@ class Origin:
             return fresh, False
         return fresh, self._shelf.put(asked, fresh, stale, forwarded.changes)
 
-    def _why_not(self, asked: Asked, response: Response, terms: Terms) -> str | None:
+    def _why_not(self, asked: Asked, response: Response, terms: Terms, forwarded: Forwarded) -> str | None:
         if asked.method != "GET":
             return "method"
         reason = self._forbidden(asked, response.status, response.headers, terms)
         body = response.body
         known = len(body) if isinstance(body, bytes) else body.length
-        return reason or ("max-body" if known is not None and known > self._max_body else None)
+        if reason is None and known is not None and known > self._max_body:
+            reason = "max-body"
+        if reason is None and not self._of_use(response, terms, forwarded):
+            reason = "stale"
+        return reason
+
+    def _of_use(self, response: Response, terms: Terms, forwarded: Forwarded) -> bool:
+        """Whether the answer can ever be served: it is fresh, or can be validated (RFC 9111 §4.2, §4.3.1)."""
+        headers, wall = response.headers, forwarded.wall
+        modified = headers.get(b"last-modified")
+        if headers.get(b"etag") is not None or (modified is not None and parse_date(modified, wall) is not None):
+            return True
+        lifetime_s = lifetime_of(response.status, headers, terms, wall, self.rules)
+        return lifetime_s > initial_age(headers, wall, forwarded.delay_s)
 
     def _forbidden(self, asked: Asked, status: int, headers: Headers, terms: Terms) -> str | None:
         return why_not_stored(

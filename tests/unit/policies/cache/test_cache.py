@@ -74,6 +74,26 @@ FRESH = {"cache_control": "max-age=60"}
 RESET = UpstreamError(Cause.RESET, "head", sent=True)
 
 
+@pytest.mark.parametrize(
+    ("fields", "stored"),
+    [
+        ({}, False),
+        ({"cache_control": "max-age=0"}, False),
+        ({"cache_control": "max-age=60", "age": "60"}, False),
+        ({"cache_control": "max-age=60", "age": "59"}, True),
+        ({"cache_control": "max-age=0", "etag": '"a"'}, True),
+        ({"cache_control": "max-age=0", "last_modified": "Mon, 23 Nov 2020 06:26:04 GMT"}, True),
+        ({"cache_control": "max-age=0", "last_modified": "yesterday"}, False),
+    ],
+)
+def test_what_can_never_be_served_is_not_said_to_be_stored(fields, stored):
+    """RFC 9211 §2.5."""
+    stage = Stage(reply(**fields))
+    note = "stored" if stored else "detail=stale"
+    assert status_of(stage.ask()) == f"sluicegate; fwd=uri-miss; fwd-status=200; {note}"
+    assert bool(stage.store.all_pages()) is stored
+
+
 def test_a_miss_is_stored_and_a_hit_tells_its_age():
     stage = Stage(reply(**FRESH))
     first = stage.ask()
