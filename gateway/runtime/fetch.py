@@ -45,13 +45,19 @@ class HttpFetch:
             # an issuer that redirects its keys elsewhere is a finding for its operators, not a thing to follow
             self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False)
         try:
-            async with self._client.stream(method, url, headers=headers, data=data, timeout=timeout_s) as response:
+            # httpx bounds each read; an answer that comes octet by octet must end as well
+            async with (
+                asyncio.timeout(timeout_s),
+                self._client.stream(method, url, headers=headers, data=data, timeout=timeout_s) as response,
+            ):
                 body = bytearray()
                 async for piece in response.aiter_bytes():
                     body += piece
                     if len(body) > MAX_BODY:
                         raise OSError(f"{url}: the answer is longer than {MAX_BODY} octets")
                 return Answer(response.status_code, response.headers, bytes(body))
+        except TimeoutError as exc:
+            raise OSError(f"{url}: no whole answer within {timeout_s:g} s") from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise OSError(f"{url}: {exc or type(exc).__name__}") from exc
 
