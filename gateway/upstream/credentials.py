@@ -113,7 +113,8 @@ class WithToken:
         request.headers.set(b"authorization", token.field)
         response = await self._upstream.send(request, deadline, replayable=replayable)
         # a refused call had no effect, so that repeating it is safe whatever its method (RFC 9110 §15.5.2)
-        if response.status != 401 or isinstance(request.body, Body) or not self._tokens.forget(key, token):
+        # forgotten also where this call cannot be repeated: the next one brings another token
+        if response.status != 401 or not self._tokens.forget(key, token) or isinstance(request.body, Body):
             return response
         if isinstance(response.body, Body):
             response.body.close()
@@ -124,7 +125,10 @@ class WithToken:
         key, form = self._demand.of(request.headers)
         token = self._tokens.get_nowait(key, form) or await self._token(key, form, deadline)
         request.headers.set(b"authorization", token.field)
-        return await self._upstream.open_websocket(request, subprotocols, deadline)
+        response = await self._upstream.open_websocket(request, subprotocols, deadline)
+        if response.status == 401:  # a handshake is not repeated
+            self._tokens.forget(key, token)
+        return response
 
     async def _token(self, key: bytes, form: Mapping[str, str], deadline: float) -> AccessToken:
         try:

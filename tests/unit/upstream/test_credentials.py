@@ -121,6 +121,25 @@ def test_a_refused_token_is_replaced_once() -> None:
     asyncio.run(run())
 
 
+def test_a_refused_token_is_not_carried_again_by_calls_that_cannot_be_repeated() -> None:
+    async def run() -> None:
+        desk = Desk()
+        caller = desk.caller(oauth2=ENDPOINT)
+        await call(caller)
+        desk.refused = {b"Bearer t1", b"Bearer t2"}
+        desk.clock.advance(2.0)
+        assert await call(caller, BytesBody(b"a", b"b")) == 401
+        desk.clock.advance(2.0)
+        for status in (401, 401, 200):  # a token that is new already is not replaced
+            request = UpstreamRequest("GET", b"/", Headers(), None)
+            opened = await caller.open_websocket(request, None, asyncio.get_running_loop().time() + 5)
+            assert opened.status == status
+            desk.clock.advance(2.0)
+        assert desk.carried() == [b"Bearer t1", b"Bearer t1", b"Bearer t2", b"Bearer t2", b"Bearer t3"]
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     "trouble", [{"down": True}, {"status": 500}, {"says": {"access_token": "a b"}}, {"says": {"token_type": "DPoP"}}]
 )
