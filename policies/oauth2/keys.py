@@ -30,6 +30,11 @@ _FITS: dict[str, tuple[str, str | None]] = {
     "EdDSA": ("OKP", "Ed25519"),
     "Ed25519": ("OKP", "Ed25519"),
 }
+_MATERIAL = {
+    "RSA": ("kty", "n", "e"),
+    "EC": ("kty", "crv", "x", "y"),
+    "OKP": ("kty", "crv", "x"),
+}  # RFC 7518 §6, RFC 8037 §2
 _KINDS: dict[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 
 
@@ -46,19 +51,24 @@ class VerificationKey:
             raise ValueError("its kty is not RSA, EC or OKP")  # oct above all: a shared secret verifies nothing here
         if not isinstance(jwk.get("kid"), str | None) or not isinstance(jwk.get("alg"), str | None):
             raise ValueError("its kid or alg is not text")
-        if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ("verify",)):
+        operations = jwk.get("key_ops", ["verify"])
+        # RFC 7517 §4.2, §4.3; some issuers write null for what they leave out
+        if jwk.get("use") not in (None, "sig") or (
+            operations is not None and (not isinstance(operations, list) or "verify" not in operations)
+        ):
             raise ValueError("it is not for signatures")
-        public = {name: value for name, value in jwk.items() if name not in PRIVATE_MEMBERS and name != "key_ops"}
+        # §4: other members are ignored, so that none of them (x5c, x5t, private ones) can make a good key unusable
+        public = {name: jwk[name] for name in _MATERIAL[kind.key_type] if name in jwk}
         try:
             self._key = kind.import_key(_checked_size(public))
             self._public: Any = self._key.get_op_key("verify")
         except (JoseError, ValueError, TypeError, KeyError) as exc:
             raise ValueError(f"it is not a usable {kty} key") from exc
         self.kty: str = kind.key_type
-        self.crv: str | None = jwk.get("crv")
+        self.crv: str | None = public.get("crv")
         self.kid: str | None = jwk.get("kid")
         self.alg: str | None = jwk.get("alg")
-        self.material: bytes = json.dumps(public, sort_keys=True).encode()
+        self.material: bytes = json.dumps([public, self.kid, self.alg]).encode()
         self.live = True
 
     def fits(self, alg: str) -> bool:

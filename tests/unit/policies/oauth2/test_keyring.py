@@ -280,6 +280,32 @@ def test_a_broken_key_set_counts_as_no_answer(broken: object) -> None:
     assert ask(authenticator, desk) == 200, "the keys of before go on"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"key_ops": None},
+        {"use": None},
+        {"alg": None},
+        {"x5c": None},
+        {"x5c": "no list"},
+        {"x5t": None},
+        {"x5u": ""},
+        {"exp": 1},
+    ],
+)
+def test_what_an_issuer_writes_beside_a_key_does_not_spoil_it(odd: dict[str, object]) -> None:
+    desk = TokenDesk()
+    desk.documents["/jwks.json"] = {"keys": [{**jwk, **odd} for jwk in desk.issuer.jwks()["keys"]]}
+    assert ask(build(desk), desk) == 200
+
+
+def test_one_odd_key_does_not_spoil_the_others() -> None:
+    desk = TokenDesk()
+    good = desk.issuer.jwks()["keys"]
+    desk.documents["/jwks.json"] = {"keys": [{**good[0], "kid": "odd", "key_ops": 5}, *good]}
+    assert ask(build(desk), desk) == 200
+
+
 def test_keys_survive_a_changed_configuration_and_remembered_tokens_do_not() -> None:
     desk = TokenDesk()
     first = build(desk)
