@@ -33,6 +33,7 @@ class Proven(OAuth2):
         self._allowed = Tally()
         self._any = config.sender_constrained == "any"
         self._schemes = (b"dpop ", b"bearer ") if self._any else (b"dpop ",)
+        self._initials = b"DdBb" if self._any else b"Dd"
         # what is good once must be so for every worker, and after a restart
         store = scope.lasting_store(config.store)
         self._nonces = Nonces(scope.secret, store.within("nonce"))

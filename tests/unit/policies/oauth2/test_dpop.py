@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey, RSAKey
 from gateway.api.errors import StoreError
 from gateway.api.exchange import Exchange, Principal
 from gateway.api.messages import Response
-from gateway.api.policy import CheckContext, Level
+from gateway.api.policy import Authenticator, CheckContext, Level
 from gateway.api.settings.document import Settings
 from gateway.testing.clock import FakeClock
 from gateway.testing.store import RemoteStore, memory_store
@@ -190,6 +190,32 @@ def test_a_bound_token_never_passes_as_a_plain_one() -> None:
     assert caller.call(caller.proof(), token=caller.desk.issuer.token("acme-prod")) == "oauth2.unbound"
     assert caller.call(scheme="Bearer", token=caller.desk.issuer.token("acme-prod")) == "oauth2.unbound"
     assert caller.call(caller.proof()) == ACME
+
+
+def test_what_another_route_remembers_counts_under_its_own_scheme_only() -> None:
+    caller = Caller()
+    digest = urlsafe_b64encode(sha256(b"own").digest()).rstrip(b"=").decode()
+    plain = POLICY.build(POLICY.config(issuer=("partners",)), caller.desk.scope)
+    assert isinstance(plain, Authenticator)
+
+    def called(authenticator: Authenticator, exchange: Exchange) -> int:
+        exchange.request.certificate = b"own"
+        verdict = asyncio.run(identify(authenticator, exchange))
+        return 200 if isinstance(verdict, Principal) else verdict.status
+
+    certified = caller.desk.issuer.token("acme-prod", cnf={"x5t#S256": digest})
+    assert called(plain, caller.exchange(scheme="Bearer", token=certified)) == 200
+    assert called(caller.authenticator, caller.exchange(scheme="Bearer", token=certified)) == 401
+    assert called(caller.authenticator, caller.exchange(caller.proof())) == 200
+    assert called(plain, caller.exchange()) == 401, "a DPoP token whose proof this route does not check"
+
+
+def test_a_keys_operations_are_a_list() -> None:
+    caller = Caller()
+    for operations in (5, True, "verify", {}):
+        jwk = {**key("own").as_dict(private=False), "key_ops": operations}
+        header = urlsafe_b64encode(json.dumps({"alg": "ES256", "typ": "dpop+jwt", "jwk": jwk}).encode()).rstrip(b"=")
+        assert caller.call(f"{header.decode()}.{caller.proof().split('.', 1)[1]}") == "oauth2.bad-proof"
 
 
 def test_any_takes_a_certificate_as_well() -> None:
