@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 from gateway.api.messages import Headers
-from gateway.http.fields import split_list, split_parameters
+from gateway.http.fields import split_appended, split_parameters
 from gateway.http.structured import StructuredError, parse_item
 
 ClientCertHeader = Literal["none", "client-cert", "xfcc"]
@@ -72,7 +72,7 @@ def _item(raw: bytes) -> bytes:
 @lru_cache(maxsize=_CACHED)
 def _element(raw: bytes) -> bytes:
     """The certificate of the last element: a proxy appends its own caller's, and what stands left of it is hearsay."""
-    elements = split_list(raw)
+    elements = split_appended(raw)
     pairs = split_parameters(b";" + elements[-1]) if elements else None
     pem = _PEM(unquote_to_bytes(pairs[1].get(b"cert", b""))) if pairs is not None else None
     if pem is None:

@@ -8,6 +8,8 @@ _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110 §5.6
 _VALUE = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?").fullmatch  # RFC 9110 §5.5
 # One element of a list: anything but a comma, or a quoted string (RFC 9110 §5.6.4), which may hold commas
 _ELEMENT = re.compile(rb'(?:[^",]++|"(?:[^"\\]|\\.)*+(?:"|\Z)|")+', re.DOTALL).findall
+# The same, read from its end; there the quote of an escaped pair stands before its backslash
+_ELEMENT_BACKWARDS = re.compile(rb'(?:[^",]++|"(?:[^"]|"(?=\\))*+(?:"|\Z))+', re.DOTALL).findall
 _PARAMETER = re.compile(rb";[ \t]*(?:([^=;,\s\"]+)=(\"(?:[^\"\\]|\\.)*\"|[^;,\s\"]*))?[ \t]*", re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
@@ -25,8 +27,24 @@ def is_field_value(raw: bytes) -> bool:
 def split_list(raw: bytes) -> list[bytes]:
     """The elements of a list, trimmed; commas in quoted strings do not split, empty elements go (RFC 9110 §5.6.1.2)."""
     if b'"' not in raw:
-        return [element for part in raw.split(b",") if (element := part.strip(b" \t"))]
+        return split_plain(raw)
     return [element for part in _ELEMENT(raw) if (element := part.strip(b" \t"))]
+
+
+def split_appended(raw: bytes) -> list[bytes]:
+    """As split_list, for a list that each hop appends to: a quote that is never closed takes nothing to its right along.
+
+    Who wrote the last elements may be trusted while who wrote the first is not.
+    """
+    if b'"' not in raw:
+        return split_list(raw)
+    backwards = [element[::-1].strip(b" \t") for element in _ELEMENT_BACKWARDS(raw[::-1])]
+    return [element for element in reversed(backwards) if element]
+
+
+def split_plain(raw: bytes) -> list[bytes]:
+    """The elements of a list whose field knows no quoted strings: a quote is an octet like others."""
+    return [element for part in raw.split(b",") if (element := part.strip(b" \t"))]
 
 
 def split_parameters(raw: bytes) -> tuple[bytes, dict[bytes, bytes]] | None:

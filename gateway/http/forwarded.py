@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from gateway.api.addresses import AddressSet, parse_address
 from gateway.api.messages import Field, Headers
 from gateway.http.client_cert import CERTIFICATE_FIELDS, ClientCertHeader, certificate_reader
-from gateway.http.fields import split_list, split_parameters
+from gateway.http.fields import split_appended, split_parameters, split_plain
 from gateway.http.host import BadHost, parse_authority
 
 ForwardedHeader = Literal["none", "forwarded", "x-forwarded-for"]
@@ -112,7 +112,8 @@ class ProxyRules:
         chain: list[bytes] = []
         hop = _NOTHING_SAID
         if self._header == "x-forwarded-for":
-            chain = split_list(said.get(b"x-forwarded-for", b""))
+            # it has no quoted strings: the caller's quote must not swallow what proxies append
+            chain = split_plain(said.get(b"x-forwarded-for", b""))
             client, at = self._rightmost_untrusted([_address(address) for address in chain], peer)
             hop = _Hop(
                 _beside(said.get(b"x-forwarded-proto", b""), at, len(chain)),
@@ -184,13 +185,13 @@ def _beside(raw: bytes, at: int, length: int) -> bytes:
     """The value of one entry: its own where each proxy appended one, else the last, which the proxy next to us wrote."""
     if b"," not in raw:
         return raw
-    values = split_list(raw)
+    values = split_plain(raw)
     return values[at] if len(values) == length else values[-1] if values else b""
 
 
 def _forwarded_elements(raw: bytes) -> list[dict[bytes, bytes]]:
     """The pairs of each proxy; none for an element that is malformed (RFC 7239 §4: nothing but parameters)."""
-    parsed = (split_parameters(b";" + element) for element in split_list(raw))
+    parsed = (split_parameters(b";" + element) for element in split_appended(raw))
     return [pairs[1] if pairs is not None else {} for pairs in parsed]
 
 

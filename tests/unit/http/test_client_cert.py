@@ -50,6 +50,7 @@ def test_two_fields_are_none() -> None:
         (b"cert=%b" % QUOTED, DER),
         (b'By=spiffe://a/b;Hash=0a;Subject="CN=\\"a,b\\";O=c";URI=spiffe://c;DNS=d;DNS=e;Cert="%b"' % QUOTED, DER),
         (b'Hash=1;Cert="forged",Hash=0a;Cert="%b"' % QUOTED, DER),
+        (b'Hash="open,Hash=0a;Cert="%b"' % QUOTED, DER),
         (b'Hash=0a;Cert="%b",Hash=1' % QUOTED, UNREADABLE),  # the last one is the caller of the proxy next to us
         (b"Hash=0a", UNREADABLE),
         (b'Cert=""', UNREADABLE),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.fields import is_field_value, is_token, split_list, split_parameters
+from gateway.http.fields import is_field_value, is_token, split_appended, split_list, split_parameters
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,20 @@ def test_values(raw: bytes, good: bool) -> None:
 )
 def test_lists(raw: bytes, elements: list[bytes]) -> None:
     assert split_list(raw) == elements
+    if b"open" not in raw:
+        assert split_appended(raw) == elements
+
+
+@pytest.mark.parametrize(
+    ("raw", "elements"),
+    [
+        (b'a, "open, b', [b'a, "open', b"b"]),
+        (b'a="open\\, "b, c"', [b'a="open\\', b'"b, c"']),
+        (rb'x="\\", y="a\", b"', [rb'x="\\"', rb'y="a\", b"']),
+    ],
+)
+def test_an_open_quote_takes_nothing_along_that_was_appended(raw: bytes, elements: list[bytes]) -> None:
+    assert split_appended(raw) == elements
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,15 @@ def test_a_peer_without_an_address_is_nobody_that_is_trusted() -> None:
     assert X.apply(Headers([(b"x-forwarded-for", b"1.1.1.1")]), "testclient", "http", b"h").client == "testclient"
 
 
+@pytest.mark.parametrize("written", [b'for="192.0.2.7:4711";proto=https', b"for=192.0.2.7;proto=https"])
+@given(st.one_of(st.sampled_from([b'"', b'for=1.1.1.1;a="', b'a="\\', b'a="b, for=1.1.1.1']), st.binary(max_size=30)))
+def test_what_a_caller_wrote_hides_nothing_that_proxies_appended(written: bytes, own: bytes) -> None:
+    headers = Headers([(b"forwarded", own + b", " + written)])
+    assert F.apply(headers, "10.0.0.1", "http", b"a")[:2] == ("192.0.2.7", "https")
+    headers = Headers([(b"x-forwarded-for", own + b", 192.0.2.7"), (b"x-forwarded-proto", own + b", https")])
+    assert X.apply(headers, "10.0.0.1", "http", b"a")[:2] == ("192.0.2.7", "https")
+
+
 def test_networks_that_are_none() -> None:
     with pytest.raises(ValueError, match="does not appear"):
         ProxyRules(["proxy.example"])
