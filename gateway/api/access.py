@@ -28,7 +28,11 @@ class Access:
     """The checks of one route. `challenge` goes out as WWW-Authenticate with a refusal, which `forbidden` counts."""
 
     def __init__(self, grants: Grants, challenge: bytes, forbidden: Tally) -> None:
-        self._grants = grants
+        # RFC 9110 §9.3.2: HEAD asks for what GET asks for, as in `match`
+        self._grants = {
+            role: methods | {"HEAD"} if methods is not None and "GET" in methods else methods
+            for role, methods in grants.items()
+        }
         self._forbidden = forbidden
         self._fields = ((b"www-authenticate", challenge),)
 

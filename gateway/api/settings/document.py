@@ -163,7 +163,7 @@ class Settings(Block):
     tiers: Mapping[Name, TierConfig] = Field(default_factory=dict)
     """What groups of consumers may use."""
     roles: Mapping[Name, Mapping[Name, tuple[str, ...] | Literal["all"]]] = Field(default_factory=dict)
-    """What each role may call: methods by route, or all."""
+    """What each role may call: methods by route, or all. HEAD follows GET."""
     global_: Annotated[PoliciesEverywhere, Field(alias="global")] = PoliciesEverywhere()
     """Policies that always apply."""
     defaults: Defaults = Defaults()

@@ -11,7 +11,7 @@ from gateway.api.addresses import AddressSet
 from gateway.api.ports import Tally
 from gateway.testing.exchange import make_exchange, make_principal
 
-GRANTS = {"clerk": frozenset({"GET"}), "admin": None}
+GRANTS = {"clerk": frozenset({"GET"}), "poster": frozenset({"POST"}), "admin": None}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,8 @@ def test_addresses(client: str, admitted: bool) -> None:
     [
         ((), (), "GET", False),
         (("clerk",), (), "GET", True),
+        (("clerk",), (), "HEAD", True),
+        (("poster",), (), "HEAD", False),
         (("clerk",), (), "POST", False),
         (("admin",), (), "DELETE", True),
         (("other",), (), "GET", False),
