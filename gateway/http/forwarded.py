@@ -6,9 +6,11 @@ a trusted proxy, and then only in the fields that this proxy is said to write.
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import product
 from typing import Literal, NamedTuple
 
 from gateway.api.addresses import AddressSet, parse_address
@@ -35,6 +37,18 @@ _CLAIMS = (
         b"x-real-ip",
     }
 )
+
+
+def _misspelt(name: bytes) -> Iterator[bytes]:
+    """The other names of a field for upstreams that know fields as CGI variables (RFC 3875 §4.1.18): X_Forwarded-For."""
+    first, *others = name.split(b"-")
+    for joints in product((b"-", b"_"), repeat=len(others)):
+        if b"_" in joints:
+            yield first + b"".join(map(operator.add, joints, others))
+
+
+_MISSPELT = frozenset(each for name in _CLAIMS for each in _misspelt(name))
+_UNTRUSTED = _CLAIMS | _MISSPELT
 # What a trusted proxy says beside the fields that it is said to write is believed as far as nothing contradicts it
 _OF_TRUSTED: dict[ForwardedHeader, frozenset[bytes]] = {
     "none": _CLAIMS - CERTIFICATE_FIELDS,
@@ -78,7 +92,7 @@ class ProxyRules:
         networks = AddressSet(trusted)
         self._header: ForwardedHeader = header
         # a certificate field that the proxies are not said to write is the caller's own, which came through them
-        self._dropped = _OF_TRUSTED[header] | (CERTIFICATE_FIELDS if client_cert == "none" else frozenset())
+        self._dropped = _OF_TRUSTED[header] | _MISSPELT | (CERTIFICATE_FIELDS if client_cert == "none" else frozenset())
         self.certificate_of = certificate_reader(client_cert)  # for fields of callers that apply() calls trusted
         # 0.1 µs for an address seen before, 1 µs and more for a new one
         self._is_trusted = lru_cache(maxsize=4096)(networks.holds) if networks else None
@@ -90,8 +104,8 @@ class ProxyRules:
         """
         if self._is_trusted is None or (peer and not self._is_trusted(peer)):
             for name, _ in headers:
-                if name in _CLAIMS:
-                    headers[:] = [field for field in headers if field[0] not in _CLAIMS]
+                if name in _UNTRUSTED:
+                    headers[:] = [field for field in headers if field[0] not in _UNTRUSTED]
                     break
             caller, fields = _direct(peer, scheme, authority)
             headers += fields

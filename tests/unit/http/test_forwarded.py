@@ -28,6 +28,10 @@ def test_nothing_that_an_untrusted_caller_says_is_believed_or_passed_on(rules: P
         b"x-forwarded-port",
         b"x-forwarded-prefix",
         b"x-real-ip",
+        b"x_forwarded_for",  # the same field to whoever knows CGI variables
+        b"x-forwarded_proto",
+        b"x_real_ip",
+        b"client_cert",
         b"forwarded",
         b"client-cert",
         b"x-forwarded-client-cert",
@@ -170,6 +174,14 @@ def test_what_a_caller_wrote_hides_nothing_that_proxies_appended(written: bytes,
     assert F.apply(headers, "10.0.0.1", "http", b"a")[:2] == ("192.0.2.7", "https")
     headers = Headers([(b"x-forwarded-for", own + b", 192.0.2.7"), (b"x-forwarded-proto", own + b", https")])
     assert X.apply(headers, "10.0.0.1", "http", b"a")[:2] == ("192.0.2.7", "https")
+
+
+def test_misspelt_fields_come_through_trusted_proxies_from_callers() -> None:
+    headers = Headers(
+        [(b"x_forwarded_for", b"1.1.1.1"), (b"client_cert", b":AAAA:"), (b"x-forwarded-for", b"192.0.2.7")]
+    )
+    assert X.apply(headers, "10.0.0.1", "http", b"a").client == "192.0.2.7"
+    assert [name for name, _ in headers] == [b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"]
 
 
 def test_networks_that_are_none() -> None:
