@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -16,6 +17,13 @@ Algorithm = Literal[
 def _https_or_http(url: str) -> str:
     if not url.startswith(("https://", "http://")):
         raise ValueError("not a URL; it begins with https://")
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0  # RFC 3986 §3.2: reading the port refuses what is none
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("not a URL; host or port is none, write it as in https://idp.example:8443/path")
     return url
 
 

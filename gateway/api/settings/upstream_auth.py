@@ -8,12 +8,13 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from gateway.api.config import Block, SecretField
+from gateway.api.settings.issuer import HttpUrl
 
 
 class ClientCredentials(Block):
     """A token of our own for the upstream (RFC 6749 §4.4)."""
 
-    token_url: str
+    token_url: HttpUrl
     """The token endpoint."""
     client_id: str
     """Our client id there."""
@@ -26,7 +27,7 @@ class ClientCredentials(Block):
 class TokenExchange(Block):
     """The caller's token is exchanged for one of the upstream's (RFC 8693)."""
 
-    token_url: str
+    token_url: HttpUrl
     """The token endpoint."""
     client_id: str
     """Our client id there."""

@@ -101,6 +101,14 @@ def test_a_token_is_asked_for_once_and_renewed_before_it_ends() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    "url", ["idp.example/token", "https://", "https://idp.example:99999/token", "https://[::1/token"]
+)
+def test_a_token_url_that_is_none_is_found_before_it_is_asked(url: str) -> None:
+    with pytest.raises(ValueError, match="not a URL"):
+        UpstreamAuth.model_validate({"oauth2": {**ENDPOINT, "token_url": url}})
+
+
 def test_a_refused_token_is_replaced_once() -> None:
     async def run() -> None:
         desk = Desk()
