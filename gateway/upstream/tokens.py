@@ -24,6 +24,7 @@ MAX_IN_FLIGHT = 50
 LIFETIME_S = 300.0  # of a token whose answer has no expires_in (RFC 6749 §5.1 leaves it to us)
 SHORTEST_S = 1.0  # a token younger than this is not replaced because an upstream refused it
 _TOKEN = re.compile(r"[!-~]{1,16384}")  # it travels in a header field
+_SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 class NoTokenError(Exception):
@@ -126,6 +127,8 @@ def _read(fetched: Fetched, since: float) -> AccessToken:
         raise NoTokenError("the answer has no usable access_token")
     if not isinstance(kind, str) or kind.lower() != "bearer":
         raise NoTokenError("the token is not one that is simply carried along (token_type Bearer)")
+    if isinstance(lifetime_s, str) and _SECONDS.fullmatch(lifetime_s):  # Azure AD's v1.0 endpoints quote it
+        lifetime_s = int(lifetime_s)
     if isinstance(lifetime_s, bool) or not isinstance(lifetime_s, int | float) or not 0 < lifetime_s < 1e9:
         raise NoTokenError("expires_in is not a number of seconds")
     margin_s = min(60.0, lifetime_s * 0.2)

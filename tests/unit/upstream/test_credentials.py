@@ -101,6 +101,18 @@ def test_a_token_is_asked_for_once_and_renewed_before_it_ends() -> None:
     asyncio.run(run())
 
 
+def test_a_lifetime_in_quotes_is_one() -> None:
+    async def run() -> None:
+        desk = Desk(says={"expires_in": "100"})
+        caller = desk.caller(oauth2=ENDPOINT)
+        assert await call(caller) == 200
+        desk.clock.advance(99.0)
+        assert await call(caller) == 200
+        assert desk.carried() == [b"Bearer t1", b"Bearer t2"]
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     "url", ["idp.example/token", "https://", "https://idp.example:99999/token", "https://[::1/token"]
 )
