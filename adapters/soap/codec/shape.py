@@ -236,16 +236,35 @@ class Order:
         if isinstance(term, Wildcard):
             return next(code for wildcard, code in self._wildcards if wildcard is term)
         parts = [self._pattern(inner) for inner in term.particles]
-        if term.kind == "choice":
-            return f"(?:{'|'.join(parts)})" if parts else "(?!)"
+        if term.kind == "sequence":
+            return f"(?:{''.join(parts)})"
+        if not parts:
+            return "(?!)" if term.kind == "choice" else ""
+        empty = any(_emptiable(inner) for inner in term.particles)
+        if empty:  # such an alternative would match nothing before the next one is looked at: the first element decides
+            parts = [f"(?={self._first(inner)}){part}" for inner, part in zip(term.particles, parts, strict=True)]
         if term.kind == "all":  # any order: each at most once is what reading checks itself
-            return f"(?:{'|'.join(parts)})*+"
-        return f"(?:{''.join(parts)})"
+            return f"(?:(?:{'|'.join(parts)})*+)"
+        return f"(?:{'|'.join(parts)}{'|' if empty else ''})"
+
+    def _first(self, particle: Particle) -> str:
+        """Matches what `particle` can start with."""
+        term = particle.term
+        if not isinstance(term, Group):
+            return self._once(particle)
+        starts: list[str] = []
+        for inner in term.particles:
+            starts.append(self._first(inner))
+            if term.kind == "sequence" and not _emptiable(inner):
+                break
+        return f"(?:{'|'.join(starts)})" if starts else "(?!)"
 
     def _beginning(self, particle: Particle) -> str:
         """Matches every beginning of what `particle` matches."""
         term = particle.term
-        if not isinstance(term, Group) or term.kind == "all":
+        if isinstance(term, Group) and term.kind == "all":
+            return self._once(particle)
+        if not isinstance(term, Group):
             return self._once(particle) + _quantifier(0, particle.max).removesuffix("+")
         if term.kind == "choice":
             partial = "|".join(self._beginning(inner) for inner in term.particles)
@@ -256,6 +275,14 @@ class Order:
                 partial = f"{self._beginning(inner)}{rest}"
         whole = _quantifier(0, particle.max - 1 if particle.max < UNBOUNDED else UNBOUNDED).removesuffix("+")
         return f"(?:{self._once(particle)}{whole}(?:{partial}))"
+
+
+def _emptiable(particle: Particle) -> bool:
+    """Whether no element at all is an occurrence of `particle` (XSD 1.0 part 1 §3.9.6)."""
+    term = particle.term
+    if particle.min == 0 or not isinstance(term, Group):
+        return particle.min == 0
+    return (any if term.kind == "choice" else all)(_emptiable(inner) for inner in term.particles)
 
 
 def _quantifier(low: int, high: int) -> str:

@@ -235,3 +235,30 @@ def test_a_no_break_space_between_elements_is_text() -> None:
 def test_a_control_character_is_no_white_space() -> None:
     with pytest.raises(Misfit, match="control character"):
         only('<x:element name="A" type="x:token"/>').encode("a\x1fb")
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        ('<x:choice minOccurs="0">{a}{b}</x:choice>', {"b": 1}),
+        ('<x:choice minOccurs="0" maxOccurs="unbounded">{a}{b}</x:choice>', {"a": [1], "b": [2, 3]}),
+        ('<x:sequence><x:choice minOccurs="0"><x:sequence>{a}{b}</x:sequence>{c}</x:choice></x:sequence>', {"c": 1}),
+        ('<x:choice minOccurs="2" maxOccurs="3">{a}{b}{c}</x:choice>', {"a": [], "b": [], "c": [1]}),
+    ],
+)
+def test_an_alternative_that_may_be_empty_leaves_room_for_the_next(content: str, value: Any) -> None:
+    optional = {key: f'<x:element name="{key}" type="x:int" minOccurs="0"/>' for key in "abc"}
+    codec = only(f'<x:element name="A"><x:complexType>{content.format(**optional)}</x:complexType></x:element>')
+    assert codec.decode(parse(codec.encode(value).encode()), Answer()).value == value
+
+
+@pytest.mark.parametrize("least", ["0", "1"])
+def test_mixed_content_may_hold_an_all_group(least: str) -> None:
+    codec = only(
+        f'<x:element name="A"><x:complexType mixed="true"><x:all minOccurs="{least}"><x:element name="a" type="x:int" minOccurs="0"/>'
+        '<x:element name="b" type="x:int"/></x:all></x:complexType></x:element>'
+    )
+    value = {"$": ["x", {"b": 1}, {"a": 2}]}
+    assert codec.decode(parse(codec.encode(value).encode()), Answer()).value == value
+    with pytest.raises(Deviation, match="is not declared here"):
+        codec.decode(parse(codec.encode(value).replace("n0:a", "n0:z").encode()), Answer())
