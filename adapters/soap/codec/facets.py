@@ -59,7 +59,8 @@ def _enumeration(values: tuple[str, ...], primitive: str) -> Check:
     if primitive not in _NUMERIC:
         return lambda text, value: None if text in texts else problem
     numbers = frozenset(comparable(primitive, value) for value in values)
-    return lambda text, value: None if value in numbers else problem
+    # part 2 §3.2.4.1: NaN equals itself, which Python's does not
+    return lambda text, value: None if value in numbers or (text == "NaN" and text in texts) else problem
 
 
 def _step(facets: Facets, primitive: str) -> list[Check]:
@@ -105,6 +106,8 @@ def _bound(bound: str, passes: Callable[[Any, Any], bool], said: str, primitive:
     problem = f"{said} {bound}"
     if primitive in MOMENTS:
         return lambda text, value: None if passes(instant(primitive, text), limit) else problem
+    if primitive in ("float", "double"):  # part 2 §3.2.4.1: NaN is neither less nor greater than anything
+        return lambda text, value: None if text != "NaN" and passes(value, limit) else problem
     return lambda text, value: None if passes(value, limit) else problem
 
 

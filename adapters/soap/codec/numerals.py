@@ -131,6 +131,9 @@ def floats(primitive: str, checks: tuple[Check, ...]) -> Lexical:
     def read(text: str) -> object:
         text = text.strip(WHITE)
         if text in special:
+            problem = failed(checks, text, special[text]) if checks else None
+            if problem is not None:
+                raise Odd(problem)
             return text
         if len(text) > MAX_DIGITS or not _FLOAT.fullmatch(text):
             raise Odd(what)

@@ -262,3 +262,23 @@ def test_mixed_content_may_hold_an_all_group(least: str) -> None:
     assert codec.decode(parse(codec.encode(value).encode()), Answer()).value == value
     with pytest.raises(Deviation, match="is not declared here"):
         codec.decode(parse(codec.encode(value).replace("n0:a", "n0:z").encode()), Answer())
+
+
+def test_what_is_no_number_is_within_no_bounds() -> None:
+    codec = only(
+        '<x:element name="A"><x:simpleType><x:restriction base="x:double"><x:maxInclusive value="10"/></x:restriction></x:simpleType></x:element>'
+    )
+    sent = codec.encode("-INF")
+    assert codec.decode(parse(sent.encode()), Answer()).value == "-INF"
+    for special in ("NaN", "INF"):
+        with pytest.raises(Misfit, match="must not be greater"):
+            codec.encode(special)
+        with pytest.raises(Deviation, match="must not be greater"):
+            codec.decode(parse(sent.replace("-INF", special).encode()), Answer())
+
+
+def test_no_number_may_be_one_of_those_listed() -> None:
+    codec = only(
+        '<x:element name="A"><x:simpleType><x:restriction base="x:float"><x:enumeration value="NaN"/></x:restriction></x:simpleType></x:element>'
+    )
+    assert codec.decode(parse(codec.encode("NaN").encode()), Answer()).value == "NaN"
