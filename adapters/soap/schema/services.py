@@ -174,6 +174,7 @@ class _Reader:
         body: etree._Element | None = None
         headers: list[Part] = []
         attached: list[Part] = []
+        in_header: set[str] = set()
         for child in node.iter() if node is not None else ():
             if _soap(child, "body"):
                 body = child if body is None else body
@@ -182,6 +183,8 @@ class _Reader:
                 part = self._parts(*message).get(child.get("part") or "") if message else None
                 if part is not None:
                     headers.append(part)
+                    if found is not None and message is not None and message[0] is found[0]:
+                        in_header.add(part.name)  # WSDL 1.1 §3.7: a header may be a part of any message
                 elif message is not None:
                     self._findings.error(
                         place(child, file), f"the header's part {child.get('part')} is not in its message"
@@ -203,7 +206,7 @@ class _Reader:
             namespace = self._documents.definitions[0][0].get("targetNamespace") or ""
         made.wrapper = clark(namespace, wrapper) if made.style == "rpc" else ""
         named = set(chosen.split()) if chosen is not None else set(parts)
-        away = {part.name for part in attached} | ({part.name for part in headers} if chosen is None else set())
+        away = {part.name for part in attached} | (in_header if chosen is None else set())
         made.parts = tuple(part for name, part in parts.items() if name in named and name not in away)
         made.headers, made.attached = tuple(headers), tuple(attached)
         if made.style == "document" and len(made.parts) > 1 and node is not None:

@@ -129,6 +129,17 @@ def test_wsdls(change: tuple[str, str], words: str) -> None:
     assert any(words in message for message in found), found
 
 
+def test_a_header_of_another_message_takes_no_part_of_the_same_name_from_the_body() -> None:
+    service = compiled(
+        wsdl_of(OK + '<x:element name="H" type="x:string"/>', "A")
+        .replace("<portType", '<message name="H"><part name="p" element="t:H"/></message><portType')
+        .replace('<input><s:body use="literal"/>', '<input><s:header message="t:H" part="p" use="literal"/><s:body use="literal"/>')
+    )  # fmt: skip
+    sent = OperationCodec(service, service.require("A")[1])
+    assert [element.name for element in sent.request] == ["{urn:t}A"]
+    assert [element.name for element in sent.header_elements] == ["{urn:t}H"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
