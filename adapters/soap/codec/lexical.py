@@ -13,7 +13,8 @@ from typing import Final
 
 from adapters.soap.codec.errors import Misfit, Odd
 from adapters.soap.codec.facets import Check, facet_checks, failed
-from adapters.soap.codec.lexical_form import WHITE, Lexical, Numbers, words
+from adapters.soap.codec.lexical_form import WHITE, Lexical, Numbers, Qualified, words
+from adapters.soap.codec.markup import free_name
 from adapters.soap.codec.moments import MOMENTS
 from adapters.soap.codec.numerals import decimals, floats, integers, number_text
 from adapters.soap.codec.patterns import NAME, NCNAME, NMTOKEN
@@ -65,7 +66,7 @@ def _atomic(kind: SimpleType, numbers: Numbers) -> Lexical:
     if primitive in ("base64Binary", "hexBinary"):
         return _binary(primitive, checks)
     if primitive in ("QName", "NOTATION"):
-        return Lexical(_strings("QName", ())[0], lambda text: " ".join(words(text)), qname=True)
+        return Lexical(_write_qname, _read_qname, qname=True)
     if primitive in ("anySimpleType", "anyAtomicType"):
         return Lexical(_anything, _same)
     write, read = _strings(kind.builtin, checks)
@@ -125,6 +126,20 @@ def _plain_string(value: object) -> str:
     if type(value) is not str:
         raise Misfit("a string is expected")
     return value
+
+
+def _write_qname(value: object) -> str:
+    if type(value) is not str:
+        raise Misfit("a qualified name is expected, as {namespace}local")
+    free_name(value)
+    return Qualified(value)
+
+
+def _read_qname(text: str) -> object:
+    text = text.strip(WHITE)
+    if not all(NCNAME.fullmatch(part) for part in text.split(":", 1)):  # part 2 §3.2.18
+        raise Odd("a qualified name is expected")
+    return Qualified(text)
 
 
 def _booleans(checks: tuple[Check, ...]) -> Lexical:
@@ -222,7 +237,7 @@ def _list(kind: SimpleType, numbers: Numbers) -> Lexical:
         problem = failed(checks, " ".join(texts), texts)
         if problem is not None:
             raise Misfit(problem)
-        return " ".join(texts)
+        return Qualified(" ".join(texts)) if all(type(text) is Qualified for text in texts) else " ".join(texts)
 
     def read(text: str) -> object:
         texts = words(text)
@@ -231,7 +246,7 @@ def _list(kind: SimpleType, numbers: Numbers) -> Lexical:
             raise Odd(problem)
         return [item.read(entry) for entry in texts]
 
-    return Lexical(write, read, plain=item.plain)
+    return Lexical(write, read, plain=item.plain, qname=item.qname)
 
 
 def _union(kind: SimpleType, numbers: Numbers) -> Lexical:
@@ -262,4 +277,9 @@ def _union(kind: SimpleType, numbers: Numbers) -> Lexical:
             return value
         raise Odd("fits none of the types that are allowed here")
 
-    return Lexical(write, read, plain=bool(members) and all(member.plain for member in members))
+    return Lexical(
+        write,
+        read,
+        plain=bool(members) and all(member.plain for member in members),
+        qname=any(member.qname for member in members),
+    )

@@ -14,6 +14,10 @@ _GAP: Final = re.compile("[ \t\r\n]+")
 Numbers = Literal["string", "number"]
 
 
+class Qualified(str):
+    """Qualified names, white space between them, whose prefixes only the element around them can declare or resolve."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lexical:
     """One simple type, compiled. `plain`: its text never needs escaping."""
@@ -21,7 +25,7 @@ class Lexical:
     write: Callable[[object], str]  # raises Misfit
     read: Callable[[str], object]  # raises Odd
     plain: bool = False
-    qname: bool = False  # its text is a QName, whose prefix only the element around it can resolve
+    qname: bool = False  # what it reads and writes may be, or hold, a Qualified
 
 
 def words(text: str) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from adapters.soap.codec.errors import Misfit
+from adapters.soap.codec.lexical_form import Qualified
 from adapters.soap.codec.patterns import NCNAME
 from adapters.soap.schema.model import SOAP_ENC_11, XSD, XSI, split
 
@@ -93,8 +94,20 @@ class Prefixes:
 
 
 def write_qname(start: str, end: str, text: str) -> str:
-    """An element that holds a qualified name, `{namespace}local`; its prefix is declared right there."""
-    namespace, local = split(text)
-    if not namespace:
-        return f"{start}>{escape_text(local)}{end}"
-    return f'{start} xmlns:q="{escape_attribute(namespace)}">q:{escape_text(local)}{end}'
+    """An element that holds qualified names, each `{namespace}local`; their prefixes are declared right there."""
+    if type(text) is not Qualified:  # of a union, another member
+        return f"{start}>{escape_text(text)}{end}"
+    declared, names = prefixed(text, "q")
+    return f"{start}{declared}>{names}{end}"
+
+
+def prefixed(text: Qualified, prefix: str) -> tuple[str, str]:
+    """Declarations of namespaces, and the names with the prefixes that these declare, all of which start with `prefix`."""
+    prefixes: dict[str, str] = {"": ""}
+    names = []
+    for name in text.split():
+        namespace, local = split(name)
+        before = prefixes.setdefault(namespace, f"{prefix}{len(prefixes) - 1 or ''}:")
+        names.append(before + local)
+    declared = "".join(f' xmlns:{before[:-1]}="{escape_attribute(name)}"' for name, before in prefixes.items() if name)
+    return declared, " ".join(names)

@@ -208,13 +208,12 @@ class Readers:
                 text = "".join(map(str, node.itertext()))
             if not text and default is not None:
                 text = default  # XSD 1.0 part 1 §3.3.1: present and empty takes the default
-            if qname:
-                return expanded(node, text, answer)
             try:
-                return to_value(text)
+                value = to_value(text)
             except Odd as odd:
                 answer.deviate(node, odd.detail)
                 return text
+            return expanded(node, value, answer) if qname else value
 
         return read
 

@@ -11,6 +11,7 @@ from adapters.soap.codec.answers import ENVELOPES, Answer
 from adapters.soap.codec.errors import Odd
 from adapters.soap.codec.lexical_form import Lexical
 from adapters.soap.codec.naming import attribute_keys
+from adapters.soap.codec.references import expanded
 from adapters.soap.schema.model import SOAP_ENC_11, SOAP_ENC_12, XSI, ComplexType, local_name, split
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def attributes_reader(
             if known is not None:
                 key, lexical = known
                 try:
-                    value[key] = lexical.read(str(text))
+                    inner = lexical.read(str(text))
+                    value[key] = expanded(node, inner, answer) if lexical.qname else inner
                 except Odd as odd:
                     answer.deviate(node, f"its attribute {key[1:]}: {odd.detail}")
                     value[key] = text

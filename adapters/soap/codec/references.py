@@ -8,6 +8,7 @@ from lxml import etree
 
 from adapters.soap.codec.answers import Answer, path_of
 from adapters.soap.codec.errors import Deviation
+from adapters.soap.codec.lexical_form import Qualified
 from adapters.soap.schema.model import SOAP_ENC_12, clark
 
 MAX_REFERENCES: Final = 20_000  # SOAP 1.1 §5.2.1 multi-references: a few lines can otherwise expand to gigabytes
@@ -50,7 +51,14 @@ def included(include: etree._Element, answer: Answer) -> object:
     return found
 
 
-def expanded(node: etree._Element, text: str, answer: Answer) -> str:
+def expanded(node: etree._Element, value: object, answer: Answer) -> object:
+    """A value with its qualified names, if it is or holds such, as {namespace}local."""
+    if type(value) is list:
+        return [expanded(node, entry, answer) for entry in value]
+    return _expanded(node, value, answer) if type(value) is Qualified else value
+
+
+def _expanded(node: etree._Element, text: str, answer: Answer) -> str:
     prefix, colon, local = text.strip().partition(":")
     namespace = node.nsmap.get(prefix if colon else None)
     if colon and namespace is None:

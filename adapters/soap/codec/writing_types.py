@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from adapters.soap.codec.errors import Misfit
-from adapters.soap.codec.markup import escape_attribute, free_attribute
+from adapters.soap.codec.lexical_form import Qualified
+from adapters.soap.codec.markup import escape_attribute, free_attribute, prefixed
 from adapters.soap.codec.naming import attribute_keys
 from adapters.soap.codec.shape import TEXT, Shape, is_bare
 from adapters.soap.schema.model import XSD, ComplexType, Element, SimpleType, clark, split
@@ -146,6 +147,10 @@ def attributes_writer(writers: Writers, kind: ComplexType) -> Callable[[dict[str
             used += 1
             try:
                 text = lexical.write(inner)
+                if type(text) is Qualified:
+                    declared, names = prefixed(text, f"q{used}a")
+                    emit(f'{declared}{opening}{names}"')
+                    continue
                 if fixed is not None and text != fixed:
                     raise Misfit(f"has the fixed value {fixed}")
                 emit(opening + (text if lexical.plain else escape_attribute(text)) + '"')

@@ -282,3 +282,23 @@ def test_no_number_may_be_one_of_those_listed() -> None:
         '<x:element name="A"><x:simpleType><x:restriction base="x:float"><x:enumeration value="NaN"/></x:restriction></x:simpleType></x:element>'
     )
     assert codec.decode(parse(codec.encode("NaN").encode()), Answer()).value == "NaN"
+
+
+def test_qualified_names_have_prefixes_wherever_they_stand() -> None:
+    """XSD 1.0 part 2 §3.2.18: in an attribute, a list and a union as in an element."""
+    schema = (
+        '<x:element name="A"><x:complexType><x:sequence>'
+        '<x:element name="l"><x:simpleType><x:list itemType="x:QName"/></x:simpleType></x:element>'
+        '<x:element name="u" maxOccurs="2"><x:simpleType><x:union memberTypes="x:int x:QName"/></x:simpleType></x:element>'
+        '</x:sequence><x:attribute name="q" type="x:QName"/></x:complexType></x:element>'
+    )
+    codec = only(schema)
+    value = {"@q": "{urn:a}x", "l": ["{urn:a}x", "{urn:b}y", "z", "{urn:a}w"], "u": [5, "{urn:b}y"]}
+    sent = codec.encode(value)
+    assert "{" not in sent
+    assert codec.decode(parse(sent.encode()), Answer()).value == value
+    for member in ("@q", "u"):
+        with pytest.raises(Misfit):
+            codec.encode({**value, member: "a b" if member == "@q" else ["a b"]})
+    with pytest.raises(Deviation, match="prefix is not declared"):
+        codec.decode(parse(sent.replace('q="', 'q="z').encode()), Answer())
