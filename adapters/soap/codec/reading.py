@@ -129,7 +129,7 @@ class Readers:
             if named is not None:
                 other = self._named(node, named, answer)
                 if other is not None and other is not kind:
-                    return self._read_as(node, other, choices, inner, answer)
+                    return self._read_as(node, other, choices, kind, inner, answer)
             elif abstract:
                 answer.deviate(node, "its type is abstract, and no xsi:type says which it is")
             if content is not None:
@@ -165,7 +165,13 @@ class Readers:
         return kind
 
     def _read_as(
-        self, node: etree._Element, kind: AnyType, choices: dict[AnyType, str], declared: TypeReader, answer: Answer
+        self,
+        node: etree._Element,
+        kind: AnyType,
+        choices: dict[AnyType, str],
+        declared_type: AnyType,
+        declared: TypeReader,
+        answer: Answer,
     ) -> object:
         """An element whose xsi:type names another type than the declared one."""
         name = choices.get(kind)
@@ -174,8 +180,9 @@ class Readers:
         if isinstance(kind, ComplexType) and kind.array_item is not None:
             return self.type(kind).read(node, answer)  # encoded arrays name their subtype at will
         if name is None:
-            if self.encoded and isinstance(kind, SimpleType):
-                return declared.read(node, answer)  # xsd:int for xsd:long and the like: the WSDL's type decides
+            # xsd:int for xsd:long and the like: the WSDL's type decides
+            if isinstance(kind, SimpleType) and (self.encoded or _derives(kind, declared_type)):
+                return declared.read(node, answer)
             answer.deviate(node, f"its xsi:type {local_name(kind.name)} does not derive from the declared type")
             return declared.read(node, answer)
         value = self.type(kind).read(node, answer)
@@ -270,3 +277,11 @@ class Readers:
         """An element that a wildcard lets in."""
         declared = self.schema.elements.get(str(node.tag))
         return self.element(declared)(node, answer) if declared is not None else read_anything(node)
+
+
+def _derives(kind: SimpleType, declared: AnyType) -> bool:
+    """Whether `kind` may stand for `declared` (XSD 1.0 part 1 §3.14.6, Type Derivation OK (Simple))."""
+    current: AnyType | None = kind
+    while isinstance(current, SimpleType) and current is not declared:
+        current = current.base
+    return current is declared

@@ -302,3 +302,15 @@ def test_qualified_names_have_prefixes_wherever_they_stand() -> None:
             codec.encode({**value, member: "a b" if member == "@q" else ["a b"]})
     with pytest.raises(Deviation, match="prefix is not declared"):
         codec.decode(parse(sent.replace('q="', 'q="z').encode()), Answer())
+
+
+@pytest.mark.parametrize("named", ["x:int", "x:short", "t:Small"])
+def test_a_type_derived_from_a_built_in_one_may_be_named_in_an_answer(named: str) -> None:
+    codec = only(
+        '<x:element name="A" type="x:integer"/><x:simpleType name="Small"><x:restriction base="x:byte"/></x:simpleType>'
+    )
+    declared = f' xmlns:x="http://www.w3.org/2001/XMLSchema" xmlns:t="urn:t" xsi:type="{named}"'
+    sent = codec.encode(5).replace("<n0:A", f"<n0:A{declared}")
+    assert codec.decode(parse(sent.encode()), Answer()).value == 5
+    with pytest.raises(Deviation, match="does not derive"):
+        codec.decode(parse(sent.replace(f'"{named}"', '"x:decimal"').encode()), Answer())
