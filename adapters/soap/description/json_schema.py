@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from adapters.soap.codec.envelope import HEADERS
@@ -202,7 +203,7 @@ class JsonSchemas:
         if required:
             made["required"] = list(dict.fromkeys(required))
         if kind.any_attribute is not None:
-            made["patternProperties"] = {"^@": {"type": "string"}}
+            made["patternProperties"] = {_undeclared(keys.values()): {"type": "string"}}
         made["additionalProperties"] = False
         return made
 
@@ -222,6 +223,12 @@ class JsonSchemas:
             entry = {"type": "object", "minProperties": 1, "maxProperties": 1}
             text = 'Elements that the schema leaves open, each as {"{namespace}name": value}.'
             properties[ANY] = {"type": "array", "items": entry, "description": text}
+
+
+def _undeclared(keys: Iterable[str]) -> str:
+    """Attributes that have no schema of their own: a pattern holds beside `properties` (JSON Schema core §10.3.2.2)."""
+    declared = "|".join(re.sub(r"[][\\^$.*+?(){}|]", r"\\\g<0>", key[1:]) for key in keys)
+    return f"^@(?!(?:{declared})$)" if declared else "^@"
 
 
 def _alternatives(particle: Particle | None, shape: Shape) -> Iterator[Json]:

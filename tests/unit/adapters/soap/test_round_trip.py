@@ -314,3 +314,18 @@ def test_a_type_derived_from_a_built_in_one_may_be_named_in_an_answer(named: str
     assert codec.decode(parse(sent.encode()), Answer()).value == 5
     with pytest.raises(Deviation, match="does not derive"):
         codec.decode(parse(sent.replace(f'"{named}"', '"x:decimal"').encode()), Answer())
+
+
+def test_declared_attributes_keep_their_schema_beside_open_ones() -> None:
+    service = compiled(
+        wsdl_of(
+            '<x:element name="A"><x:complexType><x:attribute name="n.o" type="x:int"/><x:anyAttribute processContents="lax"/></x:complexType></x:element>',
+            "A",
+        )
+    )
+    schemas = JsonSchemas(service.schema, "#/$defs/")
+    schema = {**schemas.message(service.require("A")[1].input), "$defs": schemas.definitions}
+    judge = Draft202012Validator(schema)
+    assert judge.is_valid({"@n.o": 1, "@{urn:x}free": "text", "@nlo": "text"})
+    assert not judge.is_valid({"@n.o": "text"})
+    assert not judge.is_valid({"@{urn:x}free": 1})
