@@ -220,9 +220,9 @@ def _value(at: Reader, entry: Entry, word: Word) -> None:
         entry.values.append((first, last))
         while at.word.kind == "other" and at.word.text in ",;":  # a comma without its space is common
             at.take()
-        if at.word.kind == "period" or at.word.key in _CLAUSES or at.word.key == "WHEN":
+        if at.word.kind == "period" or at.word.key in _CLAUSES or at.word.key in ("WHEN", "FALSE"):
             break
-    if at.accept("WHEN"):
+    if at.accept("WHEN", "FALSE"):  # "VALUE clause", format 2: WHEN SET TO may be left out
         for key in ("SET", "TO", "FALSE"):
             at.accept(key)
         at.accept("IS")
@@ -237,8 +237,10 @@ def _literal(at: Reader) -> Literal:
         prefix = word.text[: len(word.text) - len(word.text.lstrip("XGNZxgnz"))].upper()
         text = literal_text(word)
         if prefix in ("X", "NX"):
-            if len(text) % 2 or not re.fullmatch(r"[0-9A-Fa-f]*", text):
-                raise word.error("a hexadecimal literal takes pairs of hexadecimal digits")
+            if len(text) % (2 if prefix == "X" else 4) or not re.fullmatch(r"[0-9A-Fa-f]*", text):
+                raise word.error(
+                    f"a hexadecimal literal takes {'pairs' if prefix == 'X' else 'fours'} of hexadecimal digits"
+                )
             return Literal(text, "hex" if prefix == "X" else "national hex")
         return Literal(text, "text")
     if word.key == "ALL":

@@ -64,7 +64,7 @@ class _Builder:
         self.order = {id(item): index for index, item in enumerate(root.walk())}
 
     def finish(self) -> None:
-        self._describe(self.root, "DISPLAY", None)
+        self._describe(self.root, "DISPLAY", None, synchronized=False)
         if self.root.redefines is None and (entry := self.entry_of.get(id(self.root))) and entry.redefines:
             self._redefined_root(entry)
         end = self._place(self.root, 0)
@@ -73,10 +73,11 @@ class _Builder:
         for item in self.root.walk():
             self._check_names(item)
 
-    def _describe(self, item: Item, usage: str, sign: tuple[str, bool] | None) -> None:
-        """Clauses of this entry and below; USAGE and SIGN of a group hold for all it contains."""
+    def _describe(self, item: Item, usage: str, sign: tuple[str, bool] | None, *, synchronized: bool) -> None:
+        """Clauses of this entry and below; USAGE, SIGN and SYNCHRONIZED of a group hold for all it contains."""
         entry = self.entry_of.get(id(item))
         if entry is not None:
+            entry.synchronized = synchronized = entry.synchronized or synchronized
             if entry.usage and usage not in ("DISPLAY", entry.usage[0]):
                 raise entry.usage[1].error(f"USAGE {entry.usage[0]} inside of a group with USAGE {usage}")
             usage = entry.usage[0] if entry.usage else usage
@@ -89,7 +90,7 @@ class _Builder:
             if entry is not None:
                 self._check_group(entry)
             for child in item.children:
-                self._describe(child, usage, sign)
+                self._describe(child, usage, sign, synchronized=synchronized)
         elif entry is not None:
             # A SIGN or USAGE inherited from a group applies only to the items that can have it.
             own_sign = entry.sign or (sign if entry.picture and "S" in entry.picture[0].upper() else None)

@@ -291,3 +291,20 @@ def test_segments_of_different_lengths_at_the_end_of_a_record() -> None:
         "01 R.\n   05 K PIC X.\n   05 A PIC X.\n   05 B REDEFINES A.\n      10 C PIC X(3).\n   05 D REDEFINES A PIC XX."
     )
     assert places(parse(source)) == {"R": (0, 4), "K": (0, 1), "A": (1, 1), "B": (1, 3), "C": (1, 3), "D": (1, 2)}
+
+
+def test_synchronized_groups_align_what_they_contain() -> None:
+    layout = parse("01 R SYNC. 05 A PIC X. 05 B PIC S9(8) COMP. 05 G. 10 C PIC X. 10 D COMP-2.")
+    assert places(layout) == {"R": (0, 24), "A": (0, 1), "B": (4, 4), "G": (8, 16), "C": (8, 1), "D": (16, 8)}
+
+
+def test_conditions_may_say_false_without_when_set_to() -> None:
+    field = item(parse("01 R. 05 A PIC X. 88 YES VALUE 'Y' FALSE 'N'. 88 NO VALUE 'N' 'n' FALSE IS 'Y'."), "A")
+    assert [len(condition.values) for condition in field.conditions] == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["1.5E3", "+1.5E+03", "-.5e-2"])
+def test_floating_point_literals(text: str) -> None:
+    value = item(parse(f"01 R. 05 A COMP-2 VALUE {text}."), "A").value
+    assert value is not None
+    assert (value.text, value.kind) == (text, "number")
