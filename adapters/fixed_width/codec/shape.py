@@ -97,8 +97,10 @@ class Shaper:
                 node.members.append(self._family(family, size, node))
             else:
                 inner = self._node(child, node)
-                if inner.key is None and inner.members and not child.occurs:
-                    node.members.extend(inner.members)  # a FILLER group: its members are the parent's
+                # a FILLER group that holds names gives way to them; any other is bytes, which its VALUE tells as a whole
+                named = any(below.name for below in child.walk())
+                if inner.key is None and inner.members and not child.occurs and (named or child.value is None):
+                    node.members.extend(inner.members)
                     _adopt(inner, node)
                 else:
                     node.members.append(inner)

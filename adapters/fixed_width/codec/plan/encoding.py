@@ -209,6 +209,8 @@ class _Encoder:
         item = node.item
         if id(item) in self.counts:
             return "MISSING"
+        if not item.is_group and not self.items.has_initial(item):
+            return None
         if item.occurs and self.forgiving:
             one = "EMPTY" if item.is_group else self.w.constant(self.items.initial(item))
             return f"[{one}] * {item.occurs.least}"

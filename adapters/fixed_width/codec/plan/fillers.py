@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from adapters.fixed_width.codec.codepages import CodePage
+from adapters.fixed_width.codec.plan.literals import literal_octets
 from adapters.fixed_width.codec.shape import Family, Gap, Node
 from adapters.fixed_width.model import Item, Kind
 from adapters.fixed_width.options import Options
@@ -29,6 +30,8 @@ def filler(node: Node, options: Options, page: CodePage, initial: Initial, const
                     once += filler(member, options, page, initial, constant_bytes)
     elif item.kind is Kind.TEXT and item.value is None:
         once = page.blank * item.size
+    elif item.kind is Kind.TEXT and item.value is not None and (raw := literal_octets(item, item.value)) is not None:
+        once = raw[: item.size].ljust(item.size, page.blank)
     else:
         once = constant_bytes(item, initial(item), options, page)
     return (once + bytes(item.slack_after)) * (item.occurs.most if item.occurs else 1)

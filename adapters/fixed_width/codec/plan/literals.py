@@ -40,7 +40,7 @@ def condition_names(item: Item, options: Options) -> dict[object, str]:
 
 
 def literal_value(item: Item, literal: Literal, options: Options) -> object | None:
-    """A VALUE as the JSON value of its item; None where it has none (HIGH-VALUE in a number)."""
+    """A VALUE as the JSON value of its item; None where it has none (HIGH-VALUE in a number, octets that the code page lacks)."""
     numeric = is_number(item, options) or item.kind in (Kind.FLOAT, Kind.DOUBLE)
     fill = {"zero": "0", "space": " ", "quote": '"', "low": "\0", "all": literal.text}
     if numeric:
@@ -57,13 +57,22 @@ def literal_value(item: Item, literal: Literal, options: Options) -> object | No
     pad = pad_character(item, options)
     if literal.kind in fill:
         text = (fill[literal.kind] * length)[:length]
-    elif literal.kind == "hex":
-        text = code_page(options.codepage).decode(bytes.fromhex(literal.text))
-    elif literal.kind == "high":
-        text = code_page(options.codepage).decode(b"\xff" * item.size)
+    elif (raw := literal_octets(item, literal)) is not None:
+        national = item.kind is Kind.NATIONAL or literal.kind == "national hex"
+        try:
+            text = raw.decode("utf-16-be") if national else code_page(options.codepage).decode(raw)
+        except UnicodeError:
+            return None
     else:
-        text = bytes.fromhex(literal.text).decode("utf-16-be") if literal.kind == "national hex" else literal.text
+        text = literal.text
     return text.rstrip(pad) if options.trim != "none" else text.ljust(length, pad)
+
+
+def literal_octets(item: Item, literal: Literal) -> bytes | None:
+    """What a VALUE that is given as octets puts into its item; HIGH-VALUE is X'FF', or NX'FFFF' ("Figurative constants")."""
+    if literal.kind == "high":
+        return b"\xff" * item.size
+    return bytes.fromhex(literal.text) if literal.kind in ("hex", "national hex") else None
 
 
 def discriminator_value(item: Item, text: str, options: Options) -> object:

@@ -65,6 +65,11 @@ class ItemWriter:
             return bytes(item.size)
         return None
 
+    def has_initial(self, item: Item) -> bool:
+        """Whether initial() is all that VALUE says: octets that the code page lacks are no text that could stand for it."""
+        text = item.kind in (Kind.TEXT, Kind.NATIONAL, Kind.DBCS)
+        return item.value is None or not text or literal_value(item, item.value, self.options) is not None
+
     def initial(self, item: Item) -> object:
         """The value of an item that nobody gave: its VALUE, else blanks or zero. INITIALIZE does the same."""
         if item.value is not None and (value := literal_value(item, item.value, self.options)) is not None:

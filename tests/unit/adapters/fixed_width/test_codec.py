@@ -414,3 +414,24 @@ def test_values_and_fillers() -> None:
 def test_options_that_do_not_go_with_the_layout(source: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(CopybookError, match=message):
         record(source, **options)
+
+
+def test_values_that_the_code_page_has_no_characters_for() -> None:
+    source = "05 FILLER PIC XX VALUE HIGH-VALUES. 05 FILLER PIC XX VALUE X'81'. 05 A PIC X VALUE X'81'. 88 END-OF VALUE HIGH-VALUES. 88 ON-GOING VALUE 'Y'."
+    text = record(f"01 R. {source}", codepage="ascii", conditions="name")
+    assert text.encode({"a": "on_going"}) == b"\xff\xff\x81 Y"
+    with pytest.raises(RecordError, match="missing"):
+        text.encode({})
+    with pytest.raises(RecordError, match="missing"):
+        record(f"01 R. {source}", codepage="ascii", missing="initial").encode({})
+
+
+def test_high_values_of_national_items_are_characters() -> None:
+    """Language Reference, "Figurative constants": HIGH-VALUE is NX'FFFF' there."""
+    assert record("01 R. 05 A PIC N(2) VALUE HIGH-VALUES.").encode({}) == b"\xff\xff\xff\xff"
+
+
+def test_a_filler_group_is_written_as_its_value() -> None:
+    group = record("01 R. 05 FILLER VALUE 'AB-'. 10 FILLER PIC X. 10 FILLER PIC X(3). 05 A PIC X.", codepage="ascii")
+    assert group.encode({"a": "x"}) == b"AB- x"
+    assert group.decode(b"AB- x") == {"a": "x"}
