@@ -7,6 +7,7 @@ from collections.abc import Callable
 from adapters.fixed_width.codec.codepages import CodePage
 from adapters.fixed_width.codec.plan.literals import literal_octets
 from adapters.fixed_width.codec.shape import Family, Gap, Node
+from adapters.fixed_width.errors import CopybookError
 from adapters.fixed_width.model import Item, Kind
 from adapters.fixed_width.options import Options
 
@@ -38,10 +39,20 @@ def filler(node: Node, options: Options, page: CodePage, initial: Initial, const
 
 
 def _group_value(item: Item, page: CodePage) -> bytes:
-    """The bytes of a group with VALUE, which is a figurative constant or text."""
-    assert item.value is not None, "checked by the caller"
-    zero = b"\xf0" if page.ebcdic else b"0"
-    fills = {"space": page.blank, "low": b"\0", "high": b"\xff", "zero": zero}
-    if item.value.kind in fills:
-        return fills[item.value.kind] * item.size
-    return page.encode(item.value.text)[: item.size].ljust(item.size, page.blank)
+    """The bytes of a group with VALUE ("VALUE clause": its area is filled without regard to what it contains)."""
+    literal = item.value
+    assert literal is not None, "checked by the caller"
+    fills = {"space": " ", "low": "\0", "zero": "0", "quote": '"', "all": literal.text}
+    if (raw := literal_octets(item, literal)) is None:
+        try:
+            raw = page.encode(fills.get(literal.kind, literal.text))
+        except UnicodeError as exc:
+            raise CopybookError(
+                "VALUE: a character that the code page does not have",
+                line=item.line,
+                column=item.column,
+                file=item.file,
+            ) from exc
+    if literal.kind in fills:
+        raw *= item.size
+    return raw[: item.size].ljust(item.size, page.blank)

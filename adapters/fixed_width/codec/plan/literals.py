@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adapters.fixed_width.codec.codepages import code_page
+from adapters.fixed_width.codec.edited import edited_picture
 from adapters.fixed_width.codec.numbers import Misfit, as_number, presenter, scaled
 from adapters.fixed_width.errors import CopybookError
 from adapters.fixed_width.model import Item, Kind, Literal
@@ -49,7 +50,9 @@ def literal_value(item: Item, literal: Literal, options: Options) -> object | No
             if item.picture is None:
                 return as_number(text)
             _, show = presenter(item.picture.scale, item.picture.digits, options.numbers)
-            value = scaled(text.strip(), item.picture.scale)
+            value = _edited(item, text) if item.kind is Kind.EDITED and literal.kind == "text" else None
+            if value is None:
+                value = scaled(text.strip(), item.picture.scale)
             return show(value) if show else value
         except Misfit:
             return None
@@ -66,6 +69,16 @@ def literal_value(item: Item, literal: Literal, options: Options) -> object | No
     else:
         text = literal.text
     return text.rstrip(pad) if options.trim != "none" else text.ljust(length, pad)
+
+
+def _edited(item: Item, text: str) -> int | None:
+    """The number that is written so; "VALUE clause": the literal of an edited item is already edited."""
+    assert item.picture is not None, "edited items have a picture"
+    picture = edited_picture(item.picture.symbols, blank_when_zero=item.blank_when_zero)
+    try:
+        return picture.read(text.ljust(picture.size))
+    except Misfit:
+        return None
 
 
 def literal_octets(item: Item, literal: Literal) -> bytes | None:

@@ -435,3 +435,22 @@ def test_a_filler_group_is_written_as_its_value() -> None:
     group = record("01 R. 05 FILLER VALUE 'AB-'. 10 FILLER PIC X. 10 FILLER PIC X(3). 05 A PIC X.", codepage="ascii")
     assert group.encode({"a": "x"}) == b"AB- x"
     assert group.decode(b"AB- x") == {"a": "x"}
+
+
+@pytest.mark.parametrize(
+    ("value", "raw"),
+    [("ALL '-*'", b"-*-*-"), ("X'0102'", b"\x01\x02   "), ("QUOTES", b'"' * 5), ("ZEROS", b"00000"), ("'A'", b"A    ")],
+)
+def test_the_forms_of_a_groups_value(value: str, raw: bytes) -> None:
+    group = record(f"01 R. 05 FILLER VALUE {value}. 10 FILLER PIC X(5). 05 A PIC X.", codepage="ascii")
+    assert group.encode({"a": "x"}) == raw + b"x"
+
+
+def test_a_groups_value_that_the_code_page_lacks() -> None:
+    with pytest.raises(CopybookError, match="1:7: VALUE: a character"):
+        record("01 R. 05 FILLER VALUE 'é'. 10 FILLER PIC X(5). 05 A PIC X.", codepage="ascii").encode({"a": "x"})
+
+
+@pytest.mark.parametrize(("value", "raw"), [("'$ 1.50'", b"$ 1.50"), ("1.5", b"$ 1.50"), ("'2'", b"$ 2.00")])
+def test_edited_items_take_their_value_as_it_is_edited(value: str, raw: bytes) -> None:
+    assert record(f"01 R. 05 A PIC $Z9.99 VALUE {value}.", codepage="ascii").encode({}) == raw
