@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from adapters.soap.codec.errors import Misfit, Odd
-from adapters.soap.codec.facets import Check, facet_checks, failed
+from adapters.soap.codec.facets import Check, comparable, facet_checks, failed
 from adapters.soap.codec.lexical_form import WHITE, Lexical, Numbers, Qualified, words
 from adapters.soap.codec.markup import free_name
 from adapters.soap.codec.moments import MOMENTS
@@ -48,6 +48,22 @@ def family(builtin: str) -> str:
     ):
         builtin = BASES[builtin]
     return builtin
+
+
+def equals(kind: SimpleType, fixed: str) -> Callable[[str], bool]:
+    """Whether a valid text is the fixed value, as a value (XSD 1.0 part 1 §3.3.4): 1.5 is 1.50, but not as a string."""
+    primitive = family(kind.builtin) if kind.variety == "atomic" else kind.variety
+    if primitive in ("QName", "NOTATION"):
+        return lambda text: True  # what its prefix means is known where it stands alone
+    if primitive == "boolean":
+        return lambda text: (text.strip(WHITE) in ("1", "true")) == (fixed.strip(WHITE) in ("1", "true"))
+    if kind.builtin not in ("string", "normalizedString"):
+        try:
+            wanted = comparable(primitive, fixed.strip(WHITE))
+        except (ArithmeticError, ValueError):  # the schema's mistake: nothing is that value
+            return lambda text: False
+        return lambda text: bool(comparable(primitive, text.strip(WHITE)) == wanted)
+    return lambda text: text == fixed
 
 
 def _atomic(kind: SimpleType, numbers: Numbers) -> Lexical:

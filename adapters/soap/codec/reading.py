@@ -16,7 +16,7 @@ from adapters.soap.codec.answers import Answer
 from adapters.soap.codec.compiling import MayCompile, NotCompiled
 from adapters.soap.codec.errors import Odd
 from adapters.soap.codec.generic import read_anything
-from adapters.soap.codec.lexical import compile_lexical, family
+from adapters.soap.codec.lexical import compile_lexical, equals, family
 from adapters.soap.codec.lexical_form import WHITE, Lexical, Numbers
 from adapters.soap.codec.naming import polymorphic, type_names
 from adapters.soap.codec.reading_attributes import attributes_reader, check_undeclared
@@ -199,11 +199,12 @@ class Readers:
         if self.encoded or not isinstance(kind, SimpleType):
             return None
         lexical = self.lexical(kind)
-        return None if lexical.qname else lexical.read
+        return None if lexical.qname or element.fixed is not None else lexical.read
 
     def _leaf(self, element: Element, kind: SimpleType) -> ReadElement:
         lexical = self.lexical(kind)
         to_value, default, qname = lexical.read, element.default or element.fixed, lexical.qname
+        is_fixed = None if element.fixed is None else equals(kind, element.fixed)
         binary = kind.variety == "atomic" and family(kind.builtin) == "base64Binary"
 
         def read(node: etree._Element, answer: Answer) -> object:
@@ -220,6 +221,8 @@ class Readers:
             except Odd as odd:
                 answer.deviate(node, odd.detail)
                 return text
+            if is_fixed is not None and not is_fixed(text):
+                answer.deviate(node, f"has the fixed value {element.fixed}")
             return expanded(node, value, answer) if qname else value
 
         return read

@@ -9,6 +9,7 @@ from lxml import etree
 
 from adapters.soap.codec.answers import ENVELOPES, Answer
 from adapters.soap.codec.errors import Odd
+from adapters.soap.codec.lexical import equals
 from adapters.soap.codec.lexical_form import Lexical
 from adapters.soap.codec.naming import attribute_keys
 from adapters.soap.codec.references import expanded
@@ -28,6 +29,11 @@ def attributes_reader(
     compiled: dict[str, tuple[str, Lexical]] = {
         name: (keys[name], readers.lexical(attribute.type)) for name, attribute in kind.attributes.items()
     }
+    fixed = {
+        name: (attribute.fixed, equals(attribute.type, attribute.fixed))
+        for name, attribute in kind.attributes.items()
+        if attribute.fixed is not None
+    }
     required = [] if readers.encoded else [name for name, attribute in kind.attributes.items() if attribute.required]
     wildcard = kind.any_attribute
 
@@ -42,6 +48,9 @@ def attributes_reader(
                 except Odd as odd:
                     answer.deviate(node, f"its attribute {key[1:]}: {odd.detail}")
                     value[key] = text
+                else:
+                    if name in fixed and not fixed[str(name)][1](str(text)):
+                        answer.deviate(node, f"its attribute {key[1:]} has the fixed value {fixed[str(name)][0]}")
             elif _speaks_of_itself(str(name), readers.encoded):
                 continue
             elif wildcard is not None and wildcard.allows(split(str(name))[0]):

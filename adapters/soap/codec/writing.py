@@ -17,7 +17,7 @@ from adapters.soap.codec.compiling import MayCompile, NotCompiled
 from adapters.soap.codec.content import write_content
 from adapters.soap.codec.errors import Misfit
 from adapters.soap.codec.generic import write_anything
-from adapters.soap.codec.lexical import compile_lexical, family
+from adapters.soap.codec.lexical import compile_lexical, equals, family
 from adapters.soap.codec.lexical_form import Lexical
 from adapters.soap.codec.markup import Prefixes, escape_text, write_qname
 from adapters.soap.codec.naming import attribute_keys, polymorphic, type_names
@@ -169,6 +169,7 @@ class Writers:
         lexical = self.lexical(kind)
         to_text, plain, fixed, opening = lexical.write, lexical.plain, element.fixed, start + ">"
         binary = _binary(kind)
+        is_fixed = None if fixed is None else equals(kind, fixed)
 
         def write(value: object, emit: Emit) -> None:
             if value is None:
@@ -184,8 +185,10 @@ class Writers:
                 emit(include(start, end, value))
             elif lexical.qname and value is not None:
                 emit(write_qname(start, end, to_text(value)))
-            elif fixed is not None and value is not None and to_text(value) != fixed:
-                raise Misfit(f"has the fixed value {fixed}")
+            elif fixed is not None and is_fixed is not None and value is not None:
+                if not is_fixed(to_text(value)):
+                    raise Misfit(f"has the fixed value {fixed}")
+                emit(opening + escape_text(fixed) + end)
             else:
                 write(value, emit)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from adapters.soap.codec.errors import Misfit
+from adapters.soap.codec.lexical import equals
 from adapters.soap.codec.lexical_form import Qualified
 from adapters.soap.codec.markup import escape_attribute, free_attribute, prefixed
 from adapters.soap.codec.naming import attribute_keys
@@ -130,6 +131,7 @@ def attributes_writer(writers: Writers, kind: ComplexType) -> Callable[[dict[str
             writers.lexical(attribute.type),
             attribute.required,
             attribute.fixed,
+            None if attribute.fixed is None else equals(attribute.type, attribute.fixed),
         )
         for name, attribute in kind.attributes.items()
     ]
@@ -138,7 +140,7 @@ def attributes_writer(writers: Writers, kind: ComplexType) -> Callable[[dict[str
 
     def write(value: dict[str, object], emit: Emit) -> int:
         used = 0
-        for key, opening, lexical, required, fixed in compiled:
+        for key, opening, lexical, required, fixed, is_fixed in compiled:
             inner = value.get(key, _ABSENT)
             if inner is _ABSENT:
                 if required:
@@ -151,8 +153,10 @@ def attributes_writer(writers: Writers, kind: ComplexType) -> Callable[[dict[str
                     declared, names = prefixed(text, f"q{used}a")
                     emit(f'{declared}{opening}{names}"')
                     continue
-                if fixed is not None and text != fixed:
-                    raise Misfit(f"has the fixed value {fixed}")
+                if is_fixed is not None and fixed is not None:
+                    if not is_fixed(text):
+                        raise Misfit(f"has the fixed value {fixed}")
+                    text = fixed
                 emit(opening + (text if lexical.plain else escape_attribute(text)) + '"')
             except Misfit as misfit:
                 misfit.path.append(key)

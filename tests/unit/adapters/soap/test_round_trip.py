@@ -329,3 +329,21 @@ def test_declared_attributes_keep_their_schema_beside_open_ones() -> None:
     assert judge.is_valid({"@n.o": 1, "@{urn:x}free": "text", "@nlo": "text"})
     assert not judge.is_valid({"@n.o": "text"})
     assert not judge.is_valid({"@{urn:x}free": 1})
+
+
+def test_fixed_values_are_values_and_hold_in_answers_too() -> None:
+    """XSD 1.0 part 1 §3.3.4 and §3.2.4; what is written is the schema's own text."""
+    codec = only(
+        '<x:element name="A"><x:complexType><x:sequence><x:element name="d" type="x:decimal" fixed="1.50"/><x:element name="s" type="x:string" fixed="1"/>'
+        '</x:sequence><x:attribute name="b" type="x:boolean" fixed="1"/></x:complexType></x:element>'
+    )
+    sent = codec.encode({"d": load_json(b"1.5"), "s": "1", "@b": True})
+    assert 'b="1"><n0:d>1.50</n0:d>' in sent
+    assert codec.decode(parse(sent.encode()), Answer()).value == {"@b": True, "d": "1.50", "s": "1"}
+    assert codec.decode(parse(sent.replace('b="1"', 'b="true"').replace("1.50", "+1.5").encode()), Answer()).value
+    for right, wrong in (("1.50", "1.51"), ('b="1"', 'b="0"'), ("<n0:s>1", "<n0:s>1.0")):
+        with pytest.raises(Deviation, match="has the fixed value"):
+            codec.decode(parse(sent.replace(right, wrong).encode()), Answer())
+    for wrong in ({"d": 1, "s": "1"}, {"d": "1.5", "s": "1.0"}, {"d": "1.5", "s": "1", "@b": False}):
+        with pytest.raises(Misfit, match="has the fixed value"):
+            codec.encode(wrong)
