@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from adapters.fixed_width.bulk import BulkAdapter
 from adapters.fixed_width.codec.jsontext import dumps, loads, loads_raw
-from adapters.fixed_width.codec.plan.literals import discriminator_value
+from adapters.fixed_width.codec.plan.literals import discriminator_values
 from adapters.fixed_width.codec.records import RecordCodec
 from adapters.fixed_width.config import FixedWidthConfig, RecordBlock
 from adapters.fixed_width.correlation import Correlator
@@ -191,7 +191,11 @@ def _return_code(codec: RecordCodec, field: str, statuses: Any) -> ReturnCode:
     return (
         item.name,
         read,
-        {discriminator_value(item, value, codec.options): (value, status) for value, status in statuses.items()},
+        {
+            raw: (value, status)
+            for value, status in statuses.items()
+            for raw in discriminator_values(item, value, codec.options)
+        },
     )
 
 

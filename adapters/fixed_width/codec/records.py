@@ -18,7 +18,7 @@ from adapters.fixed_width.codec.framing import Source, Stream, blocked, framed, 
 from adapters.fixed_width.codec.length_field import with_length
 from adapters.fixed_width.codec.plan.decoding import Decode, compile_decode, compile_discriminator
 from adapters.fixed_width.codec.plan.encoding import Encode, compile_encode
-from adapters.fixed_width.codec.plan.literals import discriminator_value, is_number
+from adapters.fixed_width.codec.plan.literals import discriminator_values, is_number
 from adapters.fixed_width.codec.shape import Node, Shaper, chosen_records, find_item
 from adapters.fixed_width.errors import CopybookError, RecordError
 from adapters.fixed_width.model import Item, Layout
@@ -89,9 +89,10 @@ class RecordCodec:
         item = self._constant_item(selects[0][0], [plan.item for plan in self.plans])
         read = compile_discriminator(item, self.options, self.page)
         by_value = {
-            discriminator_value(item, value, self.options): self.plans[self.types.index(group.upper())]
+            raw: self.plans[self.types.index(group.upper())]
             for _, value, group in selects
             if value != "*"
+            for raw in discriminator_values(item, value, self.options)
         }
         otherwise = next(
             (self.plans[self.types.index(group.upper())] for _, value, group in selects if value == "*"), None

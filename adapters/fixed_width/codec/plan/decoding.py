@@ -15,7 +15,7 @@ from typing import Any
 from adapters.fixed_width.codec.codepages import CodePage
 from adapters.fixed_width.codec.numbers import Misfit, multiply
 from adapters.fixed_width.codec.plan.faults import FAULTS, Place, Places, Short, reading_fault
-from adapters.fixed_width.codec.plan.literals import discriminator_value, is_number
+from adapters.fixed_width.codec.plan.literals import discriminator_values, is_number
 from adapters.fixed_width.codec.plan.reading import ItemReader
 from adapters.fixed_width.codec.plan.writer import Writer
 from adapters.fixed_width.codec.shape import Family, Gap, Node, descendants
@@ -305,7 +305,7 @@ class _Decoder:
         assert family.discriminator is not None, "without one, all alternatives are tried"
         branches: dict[int, list[object]] = {}
         for value, index in family.choose:
-            branches.setdefault(index, []).append(discriminator_value(family.discriminator, value, self.options))
+            branches.setdefault(index, []).extend(discriminator_values(family.discriminator, value, self.options))
         head = "if"
         for index, values in branches.items():
             with self.w.block(f"{head} k in {tuple(values)!r}:"):

@@ -16,7 +16,7 @@ from adapters.fixed_width.codec.numbers import Misfit
 from adapters.fixed_width.codec.plan.decoding import compile_discriminator
 from adapters.fixed_width.codec.plan.faults import FAULTS, Place, Places, writing_fault
 from adapters.fixed_width.codec.plan.fillers import filler
-from adapters.fixed_width.codec.plan.literals import discriminator_value, is_number
+from adapters.fixed_width.codec.plan.literals import discriminator_values, is_number
 from adapters.fixed_width.codec.plan.pieces import Joiner, Piece, constant
 from adapters.fixed_width.codec.plan.runtime import count, no_array, no_object, unknown
 from adapters.fixed_width.codec.plan.writer import Writer
@@ -321,7 +321,7 @@ class _Encoder:
         known = self.known[id(item)]
         branches: dict[int, list[object]] = {}
         for value, index in family.choose:
-            branches.setdefault(index, []).append(discriminator_value(item, value, self.options))
+            branches.setdefault(index, []).extend(discriminator_values(item, value, self.options))
         found = [(f"{known} in {tuple(values)!r}", family.alternatives[index]) for index, values in branches.items()]
         otherwise = family.otherwise if family.otherwise is not None else 0 if self.options.lenient else None
         return found if otherwise is None else [*found, ("", family.alternatives[otherwise])]

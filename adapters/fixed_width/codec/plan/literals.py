@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from adapters.fixed_width.codec.codepages import code_page
 from adapters.fixed_width.codec.edited import edited_picture
 from adapters.fixed_width.codec.numbers import Misfit, as_number, presenter, scaled
@@ -9,6 +11,8 @@ from adapters.fixed_width.errors import CopybookError
 from adapters.fixed_width.model import Item, Kind, Literal
 from adapters.fixed_width.names import json_name
 from adapters.fixed_width.options import Options
+
+MAX_RANGE: Final = 1000  # values of one level-88 range that `select` names
 
 
 def is_number(item: Item, options: Options) -> bool:
@@ -88,18 +92,35 @@ def literal_octets(item: Item, literal: Literal) -> bytes | None:
     return bytes.fromhex(literal.text) if literal.kind in ("hex", "national hex") else None
 
 
-def discriminator_value(item: Item, text: str, options: Options) -> object:
-    """A `select` value as the raw value of its field: a level-88 name, a number, or text. Raises CopybookError."""
-    for condition in item.conditions:
-        if condition.name.upper() == text.upper() and len(condition.values) == 1 and condition.values[0][1] is None:
-            value = literal_value(item, condition.values[0][0], options)
-            text = str(value)
-    if not is_number(item, options):
+def discriminator_values(item: Item, text: str, options: Options) -> tuple[object, ...]:
+    """A `select` value as raw values of its field: those of a level-88 name, a number, or text. Raises CopybookError."""
+    condition = next((one for one in item.conditions if one.name.upper() == text.upper()), None)
+    if condition is None:
+        return (_raw(item, text, options, text),)
+    found: list[object] = []
+    for first, last in condition.values:
+        ends = [literal_value(item, literal, options) for literal in (first, last or first)]
+        low, high = (_raw(item, None if end is None else str(end), options, text) for end in ends)
+        if last is None:
+            found.append(low)
+        elif isinstance(low, int) and isinstance(high, int) and 0 <= high - low < MAX_RANGE:
+            found.extend(range(low, high + 1))
+        else:
+            raise _no_select(item, f"{text} is a range; name its values")
+    return tuple(found)
+
+
+def _raw(item: Item, text: str | None, options: Options, named: str) -> object:
+    if text is not None and not is_number(item, options):
         return text.rstrip(" \0")
-    assert item.picture is not None, "numbers have a picture"
+    assert item.picture is not None or text is None, "numbers have a picture"
     try:
-        return scaled(text, item.picture.scale)
+        if text is not None and item.picture is not None:
+            return scaled(text, item.picture.scale)
     except Misfit as exc:
-        raise CopybookError(
-            f"select: {text} is no value of {item.path}", line=item.line, column=item.column, file=item.file
-        ) from exc
+        raise _no_select(item, f"{named} is no value of {item.path}") from exc
+    raise _no_select(item, f"{named} is no value of {item.path}")
+
+
+def _no_select(item: Item, problem: str) -> CopybookError:
+    return CopybookError(f"select: {problem}", line=item.line, column=item.column, file=item.file)

@@ -454,3 +454,30 @@ def test_a_groups_value_that_the_code_page_lacks() -> None:
 @pytest.mark.parametrize(("value", "raw"), [("'$ 1.50'", b"$ 1.50"), ("1.5", b"$ 1.50"), ("'2'", b"$ 2.00")])
 def test_edited_items_take_their_value_as_it_is_edited(value: str, raw: bytes) -> None:
     assert record(f"01 R. 05 A PIC $Z9.99 VALUE {value}.", codepage="ascii").encode({}) == raw
+
+
+@pytest.mark.parametrize(
+    ("field", "raw"),
+    [
+        ("PIC X. 88 FIRST VALUES 'P' 'Q'.", (b"P", b"Q")),
+        ("PIC 9. 88 FIRST VALUE 1 THRU 3, 7.", (b"1", b"2", b"3", b"7")),
+    ],
+)
+def test_select_takes_a_condition_of_several_values(field: str, raw: tuple[bytes, ...]) -> None:
+    select = (parse_select("T=FIRST:A"), parse_select("T=*:B"))
+    chosen = record(f"01 R. 05 T {field} 05 A PIC X. 05 B REDEFINES A PIC 9.", select=select, codepage="ascii")
+    for value in raw:
+        read = chosen.decode(value + b"1")
+        assert read["a"] == "1"
+        assert chosen.encode(read) == value + b"1"
+    assert chosen.decode(b"91")["b"] == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [("PIC X. 88 FIRST VALUE 'A' THRU 'C'.", "is a range"), ("PIC X. 88 FIRST VALUE X'81'.", "is no value of R.T")],
+)
+def test_select_refuses_a_condition_that_it_cannot_compare(field: str, message: str) -> None:
+    select = (parse_select("T=FIRST:A"), parse_select("T=*:B"))
+    with pytest.raises(CopybookError, match=message):
+        record(f"01 R. 05 T {field} 05 A PIC X. 05 B REDEFINES A PIC 9.", select=select, codepage="ascii").decode(b"A1")
