@@ -2,7 +2,7 @@
 
 One record a breaker. Who opens first owns it and alone sends probes; the others stay open as long as it stands. When
 the owner closes, the record says so for a moment and they close as well; when the owner dies, the record ends and they send probes of
-their own. While the store is away each goes by what it sees itself.
+their own. While the store is away each goes by what it sees itself, and tells it once the store is back.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Board:
         circuit = self._circuit()
         if circuit is None:
             return
+        news, self._news = self._news, []
         try:
-            news, self._news = self._news, []
             if news and news[-1] != "half-open":
                 await self._tell(circuit, news[-1])
             self._hear(circuit, await self._store.get(KEY))
@@ -62,11 +62,14 @@ class Board:
                 log.warning("breakers are not shared, their store is away: %s", error)
             self._away = True
             self._follows = False
+            self._news[:0] = news[-1:]  # the others still have to hear it
         else:
             self._away = False
 
     async def _tell(self, circuit: Circuit, state: str) -> None:
         if state == "closed":
+            if self._away and await self._store.get(KEY) != self._me:
+                return  # it is old news, and what stands there now is another's
             await self._store.put(KEY, CLOSED, 4 * POLL_S)
             return
         left_s = max(POLL_S, circuit.open_until - self._clock())

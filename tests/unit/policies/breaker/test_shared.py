@@ -123,6 +123,39 @@ def test_while_the_store_is_away_each_goes_by_itself(workers, store, clock, capl
     assert one.call() == 200
 
 
+def test_what_the_store_did_not_take_is_told_when_it_is_back(workers, store, clock):
+    one, other = workers
+    store.down = True
+    one.call(RESET)
+    turns(one, other)
+    store.down = False
+    turns(one, other)
+    assert other.call() == 503
+
+    clock.advance(30.0)
+    other.turn()
+    assert (one.call(), other.call()) == (200, 503)
+    store.down = True
+    turns(one)
+    store.down = False
+    turns(one, other)
+    assert other.call() == 200
+
+
+def test_an_opening_that_nobody_heard_of_closes_nobody_else(workers, store, clock):
+    one, other = workers
+    store.down = True
+    one.call(RESET)
+    turns(one)
+    clock.advance(30.0)
+    assert one.call() == 200
+    turns(one)
+    store.down = False
+    other.call(RESET)
+    turns(other, one)
+    assert (one.call(), other.call()) == (503, 503)
+
+
 def test_a_call_never_touches_the_store(workers, store):
     one, _ = workers
     one.call()
