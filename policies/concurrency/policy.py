@@ -114,7 +114,10 @@ class ConcurrencyLayer(_Base):
             slots = places.of.get(key)
             if slots is None:
                 slots = places.of[key] = Slots()
-            slots.limit = share(most, self._workers)
+            limit = share(most, self._workers)
+            if limit != slots.limit:
+                slots.limit = limit
+                slots.hand_on()  # one that has grown lets those that wait in, before this call
             if not slots.take_nowait():
                 refusal = await self._over(exchange, key, slots)
                 if refusal is not None:

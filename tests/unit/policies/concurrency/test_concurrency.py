@@ -62,6 +62,23 @@ def test_a_place_is_held_until_the_exchange_ends():
     play(scene)
 
 
+def test_a_larger_figure_lets_those_that_wait_in_with_the_next_call():
+    async def scene():
+        stage = Stage(per="ip", max=1, queue=1)
+        assert (await stage.begin())[0] == 200
+        waiting = asyncio.ensure_future(stage.begin())
+        await a_turn()
+        larger = Stage(stage.scope, per="ip", max=3, queue=1)
+        assert (await asyncio.wait_for(larger.begin(), 1.0))[0] == 200
+        assert (await asyncio.wait_for(waiting, 1.0))[0] == 200
+        third = asyncio.ensure_future(larger.begin())
+        await a_turn()
+        assert not third.done()
+        third.cancel()
+
+    play(scene)
+
+
 def test_nothing_is_kept_of_callers_without_calls():
     async def scene():
         stage = Stage(per="ip", max=1)
