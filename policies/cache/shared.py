@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import orjson
@@ -33,9 +33,11 @@ POLL_S = 0.25  # purges by prefix and tag are known everywhere within it
 FILE_POLL_S = 5.0  # the workers of one machine hear of them at once; this is for other gateways with the same file
 MOST_WRITES = 1000  # under way at once; beyond, answers are not kept
 MOST_PURGES_BYTES = 256 * 1024
+MOST_OWED = 1000  # of what is still to be forgotten when the store is back; beyond, everything is
 MARKER = b"!"  # instead of a lease: the answer could not be stored, each for itself
 
 _PURGES = "purges"
+_EVERYTHING = {"prefix": "", "tag": None}
 _FAILED = b""  # no epoch
 _PurgeAt = tuple[float, str | None, bytes | None]
 """The store's seconds, and the prefix or the tag."""
@@ -55,6 +57,7 @@ class SharedStore:
         self._writing: Counter[Key] = Counter()
         self._purges: list[_PurgeAt] = []
         self._known_purges = b""
+        self._owed: dict[bytes | str, Callable[[], Awaitable[object]]] = {}
         self.token = secrets.token_hex(8).encode()
 
     @property
@@ -90,6 +93,9 @@ class SharedStore:
                     waiter.set_result(found)  # None: it was given up, and the next one looks
 
     async def _look(self, asked: Asked, rules: Rules) -> None:
+        if self._owed:
+            await self._forget_owed()
+            await self.hear()
         keys = (asked.key,) if asked.key == asked.public_key else (asked.key, asked.public_key)
         known = tuple(page.version if (page := self._memory.page(key)) is not None else b"" for key in keys)
         url = _digest(asked.key[0])
@@ -161,7 +167,8 @@ class SharedStore:
         """Forget what is kept of a URL. Returns at once; later questions of this process see it."""
         for key in [key for key in self._looking if key[0] == url]:
             del self._looking[key]  # a look that is under way may have seen what was there before
-        self._begin(self._store.put(_epoch_key(_digest(url)), secrets.token_bytes(8), LONGEST_S + 60.0))
+        place, epoch = _epoch_key(_digest(url)), secrets.token_bytes(8)
+        self._begin(self._forget(place, lambda: self._store.put(place, epoch, LONGEST_S + 60.0)))
 
     def carry_out(self, order: object) -> None:
         """Implements gateway.api.orders.Ordered; what memory forgot is counted there."""
@@ -170,8 +177,7 @@ class SharedStore:
         if order.url is not None:
             self.invalidate(order.url)
         else:
-            purge = orjson.dumps({"prefix": order.prefix, "tag": order.tag})
-            self._begin(self._purge(AddPurge(_PURGES, purge, LONGEST_S, MOST_PURGES_BYTES)))
+            self._begin(self._purge(orjson.dumps({"prefix": order.prefix, "tag": order.tag})))
 
     async def follow(self) -> None:
         """Background work: hear of purges that others were asked for."""
@@ -181,6 +187,7 @@ class SharedStore:
 
     async def hear(self) -> None:
         try:
+            await self._forget_owed()
             octets = await self._store.get(_PURGES) or b""
         except StoreError:
             return
@@ -203,9 +210,30 @@ class SharedStore:
     async def _release(self, operation: Release) -> None:
         await self._store.run(operation)
 
-    async def _purge(self, operation: AddPurge) -> None:
-        await self._store.run(operation)
+    async def _purge(self, purge: bytes) -> None:
+        operation = AddPurge(_PURGES, purge, LONGEST_S, MOST_PURGES_BYTES)
+        await self._forget(purge, lambda: self._store.run(operation))
         await self.hear()
+
+    async def _forget(self, what: bytes | str, work: Callable[[], Awaitable[object]]) -> None:
+        """RFC 9111 §4.4: it must not be served again, however late the store is: what it does not do now it does when it is back."""
+        try:
+            await work()
+        except StoreError:
+            self._owed[what] = work
+            if len(self._owed) > MOST_OWED:
+                everything = AddPurge(_PURGES, orjson.dumps(_EVERYTHING), LONGEST_S, MOST_PURGES_BYTES)
+                self._owed = {"everything": lambda: self._store.run(everything)}
+
+    async def _forget_owed(self) -> None:
+        """Before anything is looked for again. Raises StoreError."""
+        while self._owed:
+            what, work = self._owed.popitem()
+            try:
+                await work()
+            except BaseException:
+                self._owed.setdefault(what, work)
+                raise
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         async def run() -> None:
@@ -220,7 +248,7 @@ class SharedStore:
 
 
 def _purge(at: float, octets: bytes) -> _PurgeAt:
-    said = orjson.loads(octets) if octets else {"prefix": "", "tag": None}  # everything
+    said = orjson.loads(octets) if octets else _EVERYTHING
     return at, said["prefix"], None if said["tag"] is None else said["tag"].encode()
 
 

@@ -189,6 +189,67 @@ def test_without_the_store_the_cache_is_bypassed():
     play(scene)
 
 
+@pytest.mark.parametrize("asks", ["one", "other"])
+@pytest.mark.parametrize(
+    "order", [Purge(url="https://api.example/a"), Purge(prefix="https://api.example/"), Purge(tag="t")]
+)
+def test_what_was_to_be_forgotten_while_the_store_was_away_is_served_by_nobody_afterwards(order, asks):
+    async def scene():
+        pair = Pair(reply(cache_tag="t", **FRESH))
+        await pair.one.begin()
+        await settled(pair.one)
+        await pair.other.begin()
+        pair.clock.advance(1)
+        pair.store.down = True
+        pair.one.store.carry_out(order)
+        pair.one.layer.shared.carry_out(order)
+        await settled(pair.one)
+        await pair.one.layer.shared.hear()
+        assert "detail=store" in status_of(await pair.one.begin("GET", "/other"))
+        pair.store.down = False
+        if asks == "other":
+            await pair.one.layer.shared.hear()
+            await pair.other.layer.shared.hear()
+        pair.clock.advance(1)
+        assert "fwd=uri-miss" in status_of(await getattr(pair, asks).begin())
+
+    play(scene)
+
+
+def test_an_unsafe_call_while_the_store_is_away_invalidates_before_the_next_look():
+    async def scene():
+        pair = Pair(reply(**FRESH))
+        await pair.one.begin()
+        await settled(pair.one)
+        pair.store.down = True
+        await pair.one.begin("POST")
+        await settled(pair.one)
+        pair.store.down = False
+        assert "fwd=uri-miss" in status_of(await pair.one.begin())
+
+    play(scene)
+
+
+def test_when_too_much_is_to_be_forgotten_everything_is(monkeypatch):
+    monkeypatch.setattr("policies.cache.shared.MOST_OWED", 3)
+
+    async def scene():
+        pair = Pair(reply(**FRESH))
+        await pair.one.begin()
+        await settled(pair.one)
+        pair.clock.advance(1)
+        pair.store.down = True
+        for number in range(5):
+            pair.one.layer.shared.invalidate(f"https://api.example/{number}")
+        await settled(pair.one)
+        assert len(pair.one.layer.shared._owed) <= 3
+        pair.store.down = False
+        await pair.one.layer.shared.hear()
+        assert "fwd=uri-miss" in status_of(await pair.one.begin())
+
+    play(scene)
+
+
 def test_without_the_store_callers_of_one_gateway_share_a_call():
     async def scene():
         pair = Pair(reply(**FRESH))
