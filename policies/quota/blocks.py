@@ -143,10 +143,22 @@ class Blocks(SharedPot):
         spare = [hand for hand in (hands.pop(key) for key in idle) if hand.left]
         for hand in hands.values():
             hand.touched = False
-        try:
-            await asyncio.gather(*(self._store.run_across(Adjust((_spare(hand),))) for hand in spare))
-        except StoreError:
-            return  # they count as used, which is the safe side; the store's own failures are logged where they meet calls
+        results = await asyncio.gather(
+            *(self._store.run_across(Adjust((_spare(hand),))) for hand in spare), return_exceptions=True
+        )
+        for hand, result in zip(spare, results, strict=True):
+            if isinstance(result, StoreError):  # logged where the store's failures meet calls
+                if not result.asked:  # else they count as used, which is the safe side
+                    self._keep(hand)
+            elif result is not None:
+                raise result
+
+    def _keep(self, spare: Hand) -> None:
+        """What could not be put back: to spend, or to put back later."""
+        hand = self._hands.setdefault(spare.amount.key, spare)
+        if hand is not spare:
+            hand.left += spare.left
+            hand.used = max(hand.used, spare.used)
 
     def _hand(self, amount: Amount) -> Hand:
         hand = self._hands.get(amount.key)

@@ -62,3 +62,44 @@ def test_no_interleaving_spends_more_than_the_limit(steps, limit):
         assert used == sum(spent) + lost
 
     asyncio.run(scene())
+
+
+def test_a_store_that_is_away_for_a_moment_costs_nobody_what_was_to_be_put_back():
+    async def scene():
+        clock = FakeClock()
+        remote = RemoteStore(clock)
+        store = remote.scoped("limits")
+        amount = Amount(store.full_key("acme"), b"window", 1, 1000, 3600.0)
+        blocks = Blocks(store, Fallback(store, memory_store(clock).times, 1, (Tally(), Tally())), clock)
+        for _ in range(20):
+            assert (blocks.take_nowait((amount,)) or await blocks.take(Take((amount,)))).all
+        spare = blocks.in_hand(amount.key)
+        assert spare > 1
+        remote.down = True
+        for _ in range(3):
+            await blocks.put_back()
+        assert blocks.in_hand(amount.key) == spare
+        assert blocks.take_nowait((amount,)).standing == [21]
+        remote.down = False
+        for _ in range(2):
+            await blocks.put_back()
+        assert (await blocks.look((amount,))).standing == [21]
+
+    asyncio.run(scene())
+
+
+def test_what_is_kept_joins_what_was_drawn_meanwhile():
+    async def scene():
+        clock = FakeClock()
+        store = RemoteStore(clock).scoped("limits")
+        amount = Amount(store.full_key("acme"), b"window", 1, 1000, 3600.0)
+        blocks = Blocks(store, Fallback(store, memory_store(clock).times, 1, (Tally(), Tally())), clock)
+        for _ in range(20):
+            assert (blocks.take_nowait((amount,)) or await blocks.take(Take((amount,)))).all
+        spare = blocks._hands.pop(amount.key)
+        assert (await blocks.take(Take((amount,)))).standing == [20 + spare.left + 1]
+        blocks._keep(spare)
+        await blocks.put_back(everything=True)
+        assert (await blocks.look((amount,))).standing == [21]
+
+    asyncio.run(scene())
