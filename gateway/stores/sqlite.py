@@ -203,6 +203,7 @@ class SqliteStore:
             ending = len(batches) < len(handed)
             jobs = [job for _, batch in batches for job in batch]
             if jobs:
+                self._committing = False
                 try:
                     if connection is None:
                         connection = self._open()
@@ -231,7 +232,6 @@ class SqliteStore:
                 log.warning("store %s is away: %s", self.path, problem)
 
     def _transact(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
-        self._committing = False
         connection.execute("begin immediate")
         now = self._time()  # within the lock: times never run against the order of the transactions of this machine
         for job in jobs:

@@ -222,3 +222,19 @@ def test_a_value_that_cannot_be_kept_ends_no_thread(tmp_path):
         await store.backend.close()
 
     asyncio.run(scenario())
+
+
+def test_only_a_commit_that_failed_may_have_been_done(tmp_path, clock):
+    async def scenario():
+        store = store_at(tmp_path, clock)
+        with pytest.raises(StoreError) as failed:
+            await store.run(Run(lambda rows, now: rows._connection.execute("commit") and None))
+        assert failed.value.asked
+        store.path.rename(tmp_path / "away")
+        store.path.mkdir()
+        with pytest.raises(StoreError) as failed:
+            await store.put("k", b"v", 10)
+        assert not failed.value.asked
+        await store.close()
+
+    asyncio.run(scenario())
