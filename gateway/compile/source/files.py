@@ -14,7 +14,7 @@ from yaml.nodes import MappingNode, Node, SequenceNode
 
 from gateway.compile.finding import Finding, shown_path
 from gateway.compile.source.places import at
-from gateway.compile.source.references import Dependencies, Outside, References, digest
+from gateway.compile.source.references import Dependencies, Outside, References, digest, read_whole
 from gateway.compile.source.yaml12 import Problem, Unreadable, compose, load
 
 Keys = tuple[str | int, ...]
@@ -69,20 +69,20 @@ class SourceFile:
 
 
 def configuration_files(location: Path) -> list[Path]:
-    """gateway.yaml first. Raises ConfigurationMissing."""
+    """gateway.yaml first; hidden files are editors' and not meant, as in a shell's `*.yaml`. Raises ConfigurationMissing."""
     if location.is_file():
         return [location]
     main = location / "gateway.yaml"
     if not main.is_file():
         what = "no gateway.yaml in it" if location.is_dir() else "no such folder or file"
         raise ConfigurationMissing(f"{what}; name the configuration with --config DIR or SLUICEGATE_CONFIG")
-    return [main, *sorted((location / "routes").glob("*.yaml"))]
+    return [main, *sorted(path for path in (location / "routes").glob("*.yaml") if not path.name.startswith("."))]
 
 
 def read(path: Path, base: Path) -> Written | Finding:
     name = path.relative_to(base).as_posix()
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
         return Written(name, path, content.decode("utf-8-sig"), digest(content))
     except OSError as problem:
         return Finding(name, 0, 0, "error", "", f"cannot be read: {problem.strerror}")

@@ -6,8 +6,10 @@ is never read as YAML. The value comes as a Secret that knows the reference it c
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -27,6 +29,18 @@ def digest(content: bytes) -> bytes:
     return blake2b(content, digest_size=16).digest()
 
 
+def read_whole(path: str | Path) -> bytes:
+    """What is in a file. Raises OSError, also for what may never end or never begin: a pipe, a device."""
+    kind = os.stat(path).st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    with open(path, "rb") as file:
+        content = file.read(_MAX_FILE + 1)
+    if len(content) > _MAX_FILE:
+        raise OSError(errno.EFBIG, "larger than 64 MiB", str(path))
+    return content
+
+
 @dataclass(slots=True)
 class Outside:
     """The environment and the files as one compilation sees them: each is looked at once."""
@@ -43,10 +57,7 @@ class Outside:
         found = self._contents.get(path)
         if found is None:
             try:
-                with open(path, "rb") as file:
-                    found = file.read(_MAX_FILE + 1)
-                if len(found) > _MAX_FILE:
-                    found = OSError(27, "larger than 64 MiB", path)
+                found = read_whole(path)
             except OSError as problem:
                 found = problem
             self._contents[path] = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -213,3 +214,20 @@ def test_an_adapters_files_travel_with_the_plan(compiled: CompileText, tmp_path:
     assert adapter is not None
     assert adapter.files == {"card.cpy": b"01 A."}
     assert [each.policy for each in found.plan.routes["x"].policies] == ["timeout", "request_size"]
+
+
+def test_hidden_files_beside_the_routes_are_editors_own(folder: Path) -> None:
+    before = Compiler(folder).compile().findings
+    (folder / "routes" / ".#orders.yaml").symlink_to("someone@host.123:456")  # Emacs, while the file is being edited
+    (folder / "routes" / "._orders.yaml").write_bytes(b"\x00\x05\x16\x07\xff")  # macOS, on what is not its own
+    assert Compiler(folder).compile().findings == before
+
+
+def test_a_pipe_is_refused_and_never_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "routes" / "pipe.yaml")
+    os.mkfifo(folder / "jwks.pipe")
+    text = (folder / "gateway.yaml").read_text().replace("{rate: 5/s}", '{rate: "${file:jwks.pipe}"}')
+    (folder / "gateway.yaml").write_text(text)
+    said = [str(finding) for finding in Compiler(folder).compile().errors]
+    assert "routes/pipe.yaml: error: cannot be read: not a regular file" in said
+    assert any("tiers.gold.rate: cannot read" in each and each.endswith("not a regular file") for each in said)
