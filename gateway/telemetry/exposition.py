@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from gateway.telemetry.metrics import BOUNDS, Report
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
+# prometheus.io/docs/instrumenting/content_negotiation: every scraper takes 0.0.4; 1.0.0 is for those that ask for it,
+# and differs by names beyond ASCII only, of which there are none
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def exposition(report: Report) -> bytes:

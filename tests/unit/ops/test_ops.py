@@ -277,7 +277,7 @@ def test_where_workers_differ_a_target_is_shown_as_the_one_that_sees_it_worst() 
 def test_metrics_of_all_workers_in_one() -> None:
     state = replace(STATUS, workers_alive=1, workers_replaced=4, last_reload=Rejected([MISTAKE], AT))
     answer = call(Backend(state=state, counted=[worker(3, 2), worker(4, 3)]), "GET", "/metrics")
-    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     samples = {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(answer.text)
