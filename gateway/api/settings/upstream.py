@@ -18,6 +18,28 @@ _KINDS: Mapping[str, Kind] = {"http": "http", "https": "http", "tcp": "tcp", "tl
 SCHEMES = tuple(_KINDS)
 
 
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")  # RFC 3986 §3.2.2 allows more; no name that is looked up has it
+_HOST_FIELD = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+
+
+def _check_host(name: str) -> None:
+    """A name or an address; names beyond ASCII are sent as IDNA has them. Raises ValueError."""
+    if ":" in name:
+        return
+    try:
+        plain = name.encode("idna").decode("ascii")
+    except UnicodeError:
+        plain = ""
+    if not _HOST_NAME.fullmatch(plain):
+        raise ValueError(f"'{name}' is no host; write a name, as in api.example, or an address")
+
+
+def _host_choice(value: str) -> str:
+    if not _HOST_FIELD.fullmatch(value):  # RFC 9110 §7.2; what the field cannot carry is never sent
+        raise ValueError("write upstream, client, or the Host to send, as in api.example or api.example:8443")
+    return value
+
+
 def _target_url(url: str) -> str:
     """A target is an origin: scheme, host and port, nothing more (file:// names a folder)."""
     parts = urlsplit(url)
@@ -29,6 +51,7 @@ def _target_url(url: str) -> str:
         return url
     if not parts.hostname:
         raise ValueError("the URL names no host")
+    _check_host(parts.hostname)
     try:
         port = parts.port
     except ValueError:
@@ -216,9 +239,7 @@ class UpstreamConfig(Block):
     """How a target is chosen for each call."""
     protocol: Literal["http1", "http2"] = "http1"
     """Protocol spoken to http:// and https:// targets."""
-    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?$")] = (
-        "upstream"
-    )
+    host: Annotated[str, Field(min_length=1), AfterValidator(_host_choice)] = "upstream"
     """The Host that is sent: the target's own (upstream), the caller's (client), or this value."""
     connections: Connections = Connections()
     """The pool of connections."""

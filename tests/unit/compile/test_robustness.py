@@ -10,6 +10,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -133,3 +134,24 @@ def test_a_key_that_is_no_text_is_an_error_wherever_it_stands(tmp_path: Path) ->
         compiled = compile_configuration(tmp_path)
         assert compiled.errors, path
         assert all(finding.line >= 1 for finding in compiled.findings)
+
+
+def errors_of_upstream(folder: Path, upstream: dict[str, Any]) -> list[str]:
+    (folder / "gateway.yaml").write_text(json.dumps({"version": 1, "upstreams": {"up": upstream}}))
+    return [str(finding) for finding in compile_configuration(folder).errors]
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        *({"targets": [f"http://{host}:1"]} for host in ("a..b", "x" * 64, "a b", "*.x", "a%41", "bü..x")),
+        *({"targets": ["http://x:1"], "host": host} for host in ("bücher", "a b", "a\r\nX: 1", "a/b")),
+    ],
+)
+def test_hosts_that_no_worker_could_take_are_found_before(tmp_path: Path, upstream: dict[str, Any]) -> None:
+    assert errors_of_upstream(tmp_path, upstream)
+
+
+@pytest.mark.parametrize("host", ["bücher.example", "my_service", "[::1]", "a.example."])
+def test_hosts_that_are_fine(tmp_path: Path, host: str) -> None:
+    assert errors_of_upstream(tmp_path, {"targets": [f"http://{host}:1"], "host": "[::1]:8080"}) == []
