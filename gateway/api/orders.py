@@ -51,6 +51,11 @@ class ShowLimits:
     reset: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ReopenLogs:
+    """Open the files of logs anew: whoever rotates them has moved them away."""
+
+
 Answered = int | Mapping[bytes, float] | Sequence[Mapping[str, Any]]
 """How much was done, Unix seconds by the key's SHA-256, or standings."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.api.exchange import Exchange
 from gateway.api.off_loop import off_loop
+from gateway.api.orders import ReopenLogs
 from gateway.api.settings.document import Settings
 from gateway.api.settings.upstream import UpstreamConfig
 from gateway.edge.app import Edge
@@ -204,8 +205,6 @@ class WorkerPlane:
         if prepared.access_log is not self._access_log:
             self._retire_log(self._access_log)
             self._access_log = cell.access_log = prepared.access_log
-        elif self._access_log is not None:
-            self._access_log.reopen()
         before, self._needs = self._needs, prepared.needs
         self._resources.keep_only(self._needs)
 
@@ -250,6 +249,8 @@ class WorkerPlane:
         return self._resources.dependencies()
 
     async def purge(self, request: object) -> object:
+        if isinstance(request, ReopenLogs) and self._access_log is not None:
+            self._access_log.reopen()
         self._cell.streams.carry_out(request)
         return await self._resources.carry_out(request)
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from gateway.api.errors import UnfitStoreError
-from gateway.api.orders import Revoke
+from gateway.api.orders import ReopenLogs, Revoke
 from gateway.api.settings.listen import Listen
 from gateway.compile.finding import Finding
 from gateway.compile.plan import Plan
@@ -103,7 +103,9 @@ class Standalone:
         return self._reloader.document()
 
     async def reload(self) -> Outcome:
-        return await self._reloader.reload()
+        outcome = await self._reloader.reload()
+        await self.purge(ReopenLogs())  # whatever became of the configuration: it may be a rotation's reload
+        return outcome
 
     async def counters(self) -> list[object]:
         return [await self._live().plane.counters()]

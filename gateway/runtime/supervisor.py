@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.api.orders import Revoke
+from gateway.api.orders import ReopenLogs, Revoke
 from gateway.api.settings.listen import Listen
 from gateway.compile.finding import Finding, counted
 from gateway.compile.plan import Plan
@@ -112,7 +112,9 @@ class Supervisor:
         return self._reloader.document()
 
     async def reload(self) -> Outcome:
-        return await self._reloader.reload()
+        outcome = await self._reloader.reload()
+        await self._fleet.order(ReopenLogs())  # whatever became of the configuration: it may be a rotation's reload
+        return outcome
 
     async def counters(self) -> list[object]:
         return await self._fleet.ask_all(lambda worker: worker.counters())

@@ -70,3 +70,28 @@ def test_serve(tmp_path: Path) -> None:
                 await process.communicate()
 
     uvloop.run(play())
+
+
+def test_a_reload_opens_the_access_log_anew_whatever_became_of_the_configuration(tmp_path: Path) -> None:
+    async def play() -> None:
+        file, log = tmp_path / "gateway.yaml", tmp_path / "access.log"
+        file.write_text(CONFIGURATION.replace("BODY", "same").replace("access: off", f"access: {log}"))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", COMMAND, "serve", "--config", str(tmp_path), "--workers", "2"),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(2 * BOUND_S):
+                assert process.stderr is not None
+                await line_with(process.stderr, "serving ")
+                for change in ("", "\nbogus: true\n"):
+                    file.write_text(file.read_text() + change)
+                    log.rename(tmp_path / "access.log.1")
+                    process.send_signal(signal.SIGHUP)
+                    while not log.exists():
+                        await asyncio.sleep(0.02)
+        finally:
+            process.kill()
+            await process.communicate()
+
+    uvloop.run(play())
