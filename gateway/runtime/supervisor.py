@@ -113,7 +113,8 @@ class Supervisor:
 
     async def reload(self) -> Outcome:
         outcome = await self._reloader.reload()
-        await self._fleet.order(ReopenLogs())  # whatever became of the configuration: it may be a rotation's reload
+        if not self._ending.done():  # whatever became of the configuration: it may be a rotation's reload
+            await self._fleet.order(ReopenLogs())
         return outcome
 
     async def counters(self) -> list[object]:
