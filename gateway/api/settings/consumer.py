@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from ipaddress import ip_network
 from typing import Annotated
 
@@ -37,20 +37,23 @@ def _sha256(text: str) -> str:
 Sha256 = Annotated[str, AfterValidator(_sha256)]
 
 
+_LAST = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()  # 9999-12-31, which many write for never
+
+
 def _expires(value: object) -> object:
     """Unix seconds of a date (its last moment, UTC) or of a time with its offset (RFC 3339)."""
     if not isinstance(value, str):
         return value
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-            end_of_day = datetime.combine(date.fromisoformat(value), time(), UTC) + timedelta(days=1)
-            return end_of_day.timestamp()
+            day = datetime.combine(date.fromisoformat(value), time(), UTC)
+            return min(day.timestamp() + 86_400.0, _LAST)
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise ValueError("not a date; write 2027-01-31 or 2027-01-31T12:00:00Z") from None
     if moment.tzinfo is None:
         raise ValueError("a time needs its offset, as in 2027-01-31T12:00:00Z")
-    return moment.timestamp()
+    return min(moment.timestamp(), _LAST)
 
 
 class LimitFigures(Block):

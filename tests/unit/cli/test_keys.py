@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from gateway.api.settings.consumer import ApiKey
 from gateway.cli.keys import command, new_key
+from gateway.ops.answers import moment
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -33,6 +34,13 @@ def test_the_printed_line_is_the_digest_of_the_printed_key() -> None:
     assert key.startswith(f"sgk_{entry.id}_"), "a key that turns up somewhere tells its id"
     assert entry.expires == datetime(2999, 2, 1, tzinfo=UTC).timestamp()  # the end of that day
     assert key not in line
+
+
+@pytest.mark.parametrize("never", ["9999-12-31", "9999-12-31T23:59:59-10:00"])
+def test_the_last_day_there_is_can_be_written_and_shown(never: str) -> None:
+    expires = ApiKey.model_validate({"id": "k", "sha256": "0" * 64, "expires": never}).expires
+    assert expires is not None
+    assert moment(expires, "seconds") == "9999-12-31T23:59:59Z"
 
 
 def test_keys_differ_and_have_256_random_bits() -> None:
