@@ -31,9 +31,12 @@ async def explain_token(
 ) -> str:
     """One line an issuer: `NAME accepts it ...` or `NAME refuses it: why`. Fetches each issuer's keys that it needs.
 
-    A token that is accepted may still lack what the route `demands`, which is said. `raw` is the token, with or without `Bearer ` and surrounding blanks.
+    A token that is accepted may still lack what the route `demands`, which is said. `raw` is the token, with or without `Bearer ` or `DPoP ` and surrounding blanks.
     """
-    written = raw.strip().removeprefix(b"Bearer ").removeprefix(b"DPoP ").strip()
+    written = raw.strip()
+    scheme, _, rest = written.partition(b" ")
+    if scheme.lower() in (b"bearer", b"dpop"):  # RFC 9110 §11.1: a scheme's name has no case
+        written = rest.strip()
     if is_opaque(written) and any(config.introspection for config in issuers.values()):
         asked = [
             await _answer(name, config, consumers, written.decode("ascii"), fetch, clock, demands)

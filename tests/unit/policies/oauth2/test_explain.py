@@ -22,7 +22,7 @@ def explain(desk: TokenDesk, token: str, consumers: ConsumerTable = ACME) -> str
 
 def test_one_issuer_accepts_and_the_other_says_why_not() -> None:
     desk = TokenDesk()
-    for written in ("{}\n", "Bearer {}"):
+    for written in ("{}\n", "Bearer {}", "bearer  {}", "dpop {}"):
         assert explain(desk, written.format(desk.issuer.token("acme-prod"))).splitlines() == [
             "partners accepts it as consumer acme; scopes: orders:read orders:write; expires in 300 s",
             "staff refuses it: its iss is not that issuer (oauth2.wrong-issuer)",
