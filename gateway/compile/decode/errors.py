@@ -123,6 +123,8 @@ def _single(error: ErrorDetails, model: type[BaseModel], keys: Keys) -> str:
 
 
 def _meant(written: int | str, fields: Sequence[str]) -> str:
+    if written == "<<":
+        return "; merge keys are not YAML 1.2: write the fields out"
     for belong, names in (("policies", POLICIES), ("adapter", ADAPTERS)):
         if written in names and belong in fields:
             return f"; write it under `{belong}`"
@@ -155,6 +157,8 @@ def _hint(value: object, shapes: Sequence[str], words: Sequence[str]) -> str:
         return f'; quote it, as in "{{{next(iter(value))}}}"'
     if "text" in shapes and isinstance(value, int | float):
         return "; quote it"
+    if type(value) is str and value.isdecimal() and ({"a whole number", "a number"} & {*shapes} or value in words):
+        return "; leave the quotes out"
     if "true or false" in shapes and value in ("yes", "on", "no", "off"):
         return "; YAML 1.2 reads yes, no, on and off as text"
     if words and isinstance(value, str):

@@ -185,6 +185,8 @@ def _explained(problem: MarkedYAMLError, text: str) -> Problem:
     mark = problem.problem_mark or problem.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
     what = problem.problem or problem.context or "cannot be read"
+    if what == "but found another document":
+        what = "another document begins here; a file holds one"
     lines = text.splitlines()
     around = lines[line] if line < len(lines) else ""
     if re.search(r"(?<!['\"])\$?\{[^}'\"]*\}?", around[: column + 1]):

@@ -155,3 +155,23 @@ def test_hosts_that_no_worker_could_take_are_found_before(tmp_path: Path, upstre
 @pytest.mark.parametrize("host", ["bücher.example", "my_service", "[::1]", "a.example."])
 def test_hosts_that_are_fine(tmp_path: Path, host: str) -> None:
     assert errors_of_upstream(tmp_path, {"targets": [f"http://{host}:1"], "host": "[::1]:8080"}) == []
+
+
+def test_what_no_upstream_can_be_told_is_found_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLIT", "hush\r\nX: 1")
+    monkeypatch.setenv("WHOLE", " hush\n")
+    secret = "${env:WHOLE}"
+    client = {"client_id": "gw", "client_secret": secret}
+    for auth in (
+        {"headers": {"X-Key": "${env:SPLIT}", "X-Fine": secret}},
+        {"oauth2": {"token_url": "idp/token", **client}},
+        {"exchange": {"token_url": "ftp://idp", "audience": "a", **client}},
+    ):
+        (found,) = errors_of_upstream(tmp_path, {"targets": ["http://x:1"], "auth": auth})
+        assert "upstreams.up.auth." in found
+        assert "hush" not in found
+
+
+def test_a_merge_key_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text("version: 1\nlog: &quiet {access: off}\ndrain: {<<: *quiet}\n")
+    assert any("merge keys are not YAML 1.2" in finding.message for finding in compile_configuration(tmp_path).errors)

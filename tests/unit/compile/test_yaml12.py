@@ -155,3 +155,8 @@ def test_places_of_values_and_keys() -> None:
     assert locate(root, ("a", "e", 0, "f")) == (4, 10)
     assert locate(root, ("a", "b", "nowhere")) == (2, 3)
     assert locate(root, ()) == (1, 1)
+
+
+def test_a_second_document_is_said_to_be_one() -> None:
+    with pytest.raises(Unreadable, match="another document begins here"):
+        load("a: 1\n---\nb: 1\n", str)
