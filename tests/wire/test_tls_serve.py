@@ -120,9 +120,11 @@ def test_a_new_certificate_loses_no_request(server: str, tmp_path: Path) -> None
             callers = [Busy(running.port, trusting(authority)) for _ in range(4)]
             tasks = [asyncio.ensure_future(one.run()) for one in callers]
 
-            async def more() -> None:
-                """Each caller has had another connection and more answers, or lost something."""
-                marks = [(len(one.shown), one.answered) for one in callers]
+            def counted() -> list[tuple[int, int]]:
+                return [(len(one.shown), one.answered) for one in callers]
+
+            async def more(marks: list[tuple[int, int]]) -> None:
+                """Each caller has had another connection and more answers since then, or lost something."""
                 async with asyncio.timeout(BOUND_S):
                     while any(
                         not one.lost and (len(one.shown) <= shown or one.answered < answered + 20)
@@ -130,6 +132,9 @@ def test_a_new_certificate_loses_no_request(server: str, tmp_path: Path) -> None
                     ):
                         await ask(running.ops, "/healthz")
 
+            async with asyncio.timeout(BOUND_S):
+                while not all(one.shown for one in callers):
+                    await ask(running.ops, "/healthz")
             key = (tmp_path / files["key"]).read_bytes()
             for number in range(2):
                 server_files(tmp_path, authority, "api.example")
@@ -138,8 +143,9 @@ def test_a_new_certificate_loses_no_request(server: str, tmp_path: Path) -> None
                 status, said = await running.reload()
                 assert (status, "is not that of the certificate" in said) == (422, True)
                 (tmp_path / files["key"]).write_bytes(key := new_key)
+                before = counted()
                 assert (await running.reload())[0] == 200
-                await more()
+                await more(before)
                 newest = ssl.PEM_cert_to_DER_cert((tmp_path / files["cert"]).read_text())
                 assert {one.shown[-1] for one in callers} == {newest}, number
             for one in callers:
