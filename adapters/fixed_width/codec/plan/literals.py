@@ -111,15 +111,16 @@ def discriminator_values(item: Item, text: str, options: Options) -> tuple[objec
 
 
 def _raw(item: Item, text: str | None, options: Options, named: str) -> object:
-    if text is not None and not is_number(item, options):
+    problem = f"{named} is no value of {item.path}"
+    if text is None:
+        raise _no_select(item, problem)
+    if not is_number(item, options):
         return text.rstrip(" \0")
-    assert item.picture is not None or text is None, "numbers have a picture"
+    assert item.picture is not None, "numbers have a picture"
     try:
-        if text is not None and item.picture is not None:
-            return scaled(text, item.picture.scale)
+        return scaled(text, item.picture.scale)
     except Misfit as exc:
-        raise _no_select(item, f"{named} is no value of {item.path}") from exc
-    raise _no_select(item, f"{named} is no value of {item.path}")
+        raise _no_select(item, problem) from exc
 
 
 def _no_select(item: Item, problem: str) -> CopybookError:
