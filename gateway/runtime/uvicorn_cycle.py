@@ -164,29 +164,24 @@ class Cycle:
         self._expects_continue = False
         status: int = message["status"]
         fields: list[tuple[bytes, bytes]] = list(message["headers"])
-        length: int | None = None
-        dated = False
-        for name, value in fields:
-            if name == b"content-length":
-                length = int(value)
-            elif name == b"date":
-                dated = True
-            elif name == b"connection":
-                self.closing = True  # the edge sends no other than close
-        if not dated:
+        by_name = dict(fields)
+        announced = by_name.get(b"content-length")
+        if b"connection" in by_name:
+            self.closing = True  # the edge sends no other than close
+        if b"date" not in by_name:
             fields[:0] = self._state.default_headers
         if not self.keep_alive and not self.closing:
             self.closing = True
             fields.append((b"connection", b"close"))
         if self.scope["method"] == "HEAD" or status in (204, 304):
-            length = 0
-        elif length is None:
-            if self.scope["http_version"] == "1.0":
-                self._until_close = True
-            else:
-                self._chunked = True
-                fields.append((b"transfer-encoding", b"chunked"))
-        self._left = length or 0
+            pass
+        elif announced is not None:
+            self._left = int(announced)
+        elif self.scope["http_version"] == "1.0":
+            self._until_close = True
+        else:
+            self._chunked = True
+            fields.append((b"transfer-encoding", b"chunked"))
         self._head = _head(status, fields)
 
     def _inform(self, message: Message) -> None:

@@ -60,11 +60,8 @@ def write_head(method: str, target: bytes, host: bytes | None, headers: Headers,
     """
     if host is None:
         host = headers[0][1]
-    parts = [_METHODS.get(method) or method.encode("ascii"), b" ", target, b" HTTP/1.1\r\nhost: ", host]
-    for name, value in headers[1:]:  # one join of all beats a join a field: 1.8 against 2.1 µs for eight fields
-        parts += (b"\r\n", name, b": ", value)
-    parts += (b"\r\n", framing, b"\r\n")
-    head = b"".join(parts)
+    start = b"".join((_METHODS.get(method) or method.encode("ascii"), b" ", target, b" HTTP/1.1\r\nhost: ", host))
+    head = b"\r\n".join((start, *map(b": ".join, headers[1:]), framing, b""))
     # as many CRLFs as belong there, and no other control character
     if len(head) - len(head.translate(None, CONTROLS)) != 2 * (len(headers) + 2 + bool(framing)) or b" " in target:
         raise ValueError("a control character, or a space in the target, of a request's head")
