@@ -14,7 +14,8 @@ from gateway.routing import Miss
 
 def explained_miss(miss: Miss, method: str) -> str:
     if miss.status == 405:
-        return f"405: no route takes {method} there; allowed are {', '.join(miss.allow)}"
+        hint = "; methods are written in capitals" if method.upper() in miss.allow else ""  # RFC 9110 §9.1
+        return f"405: no route takes {method} there; allowed are {', '.join(miss.allow)}{hint}"
     return "404: no route"
 
 

@@ -33,6 +33,15 @@ class CachePurge:
                     "Write url= as a whole URL as callers do, percent-encoded, as in https://api.example/orders?page=1."
                 )
                 return problem(400, "ops.purge", detail)
+        if "prefix" in given:
+            scheme, found, rest = given["prefix"].partition("://")
+            if not found or scheme.lower() not in ("http", "https"):
+                detail = (
+                    "Write prefix= as the beginning of a whole URL as callers do, as in https://api.example/orders/."
+                )
+                return problem(400, "ops.purge", detail)
+            host, slash, path = rest.partition("/")
+            given["prefix"] = f"{scheme.lower()}://{host.lower()}{slash}{path}"
         answers = await self._backend.purge(Purge(**given))
         purged = sum(one for worker in answers if isinstance(worker, list) for one in worker if isinstance(one, int))
         return Json({"purged": purged, "workers": len(answers)})

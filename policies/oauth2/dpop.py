@@ -100,4 +100,5 @@ def _normal(url: str) -> tuple[str, str, int | None, str]:
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     path = normal_path((parts.path or "/").encode("utf-8"))
-    return scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(scheme), path
+    port = _PORTS.get(scheme) if parts.port is None else parts.port
+    return scheme, (parts.hostname or "").lower(), port, path

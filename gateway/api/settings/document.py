@@ -89,6 +89,9 @@ class Ops(Block):
             raise ValueError(f"the ops port on {self.host} can be reached from other machines: set `token`")
         if self.token is None and self.metrics == "token":
             raise ValueError("metrics: token needs `token`")
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            # RFC 6750 §2.1; what else a field may hold clients write in encodings of their own
+            raise ValueError("`token` holds what no client can send: write it in printable ASCII")
         return self
 
 

@@ -32,6 +32,9 @@ def is_url(value: str) -> bool:
 
 
 HttpUrl = Annotated[str, AfterValidator(_https_or_http)]
+UrlOrFile = Annotated[
+    str, file_path(unless=is_url), AfterValidator(lambda text: _https_or_http(text) if is_url(text) else text)
+]
 
 
 class Introspection(Block):
@@ -56,7 +59,7 @@ class IssuerConfig(Block):
     """The `iss` of its tokens, compared exactly; discovery starts there when `jwks` is left out."""
     audience: Annotated[tuple[str, ...], ONE_OR_MANY, Field(min_length=1)]
     """A token's `aud` must hold one of these; a name or a list."""
-    jwks: Annotated[str, file_path(unless=is_url)] | None = None
+    jwks: UrlOrFile | None = None
     """URL or file of its keys; found by discovery (OpenID Connect, RFC 8414) when left out."""
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "PS256", "ES256", "EdDSA")
     """Signature algorithms that are accepted."""

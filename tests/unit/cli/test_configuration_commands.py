@@ -128,6 +128,8 @@ def test_explain_ends_with_1_where_no_route_answers(folder: Path) -> None:
     assert run("explain", "GET", "/nowhere", "--config", folder) == (1, "404: no route\n")
     status, text = run("explain", "PUT", "/status", "--config", folder)
     assert (status, text) == (1, "405: no route takes PUT there; allowed are GET, HEAD\n")
+    _, text = run("explain", "get", "/status", "--config", folder)
+    assert text == "405: no route takes get there; allowed are GET, HEAD; methods are written in capitals\n"
     assert run("explain", "GET", "http://api.example/orders/7", "--config", folder)[0] == 1  # the header is missing
 
 

@@ -175,3 +175,20 @@ def test_what_no_upstream_can_be_told_is_found_and_not_shown(tmp_path: Path, mon
 def test_a_merge_key_is_named(tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text("version: 1\nlog: &quiet {access: off}\ndrain: {<<: *quiet}\n")
     assert any("merge keys are not YAML 1.2" in finding.message for finding in compile_configuration(tmp_path).errors)
+
+
+def test_an_ops_token_that_no_client_can_send_is_found_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "schlüssel")
+    (tmp_path / "gateway.yaml").write_text('version: 1\nops: {token: "${env:TOKEN}"}\n')
+    (found,) = compile_configuration(tmp_path).errors
+    assert "no client can send" in found.message
+    assert "schl" not in found.message
+
+
+@pytest.mark.parametrize("jwks", ["https://idp:99999/keys", "https:///keys", "http://[idp/keys"])
+def test_a_url_of_keys_that_nobody_can_be_asked_by_is_found(tmp_path: Path, jwks: str) -> None:
+    issuer = {"issuer": "https://idp.example", "audience": "orders", "jwks": jwks}
+    (tmp_path / "gateway.yaml").write_text(json.dumps({"version": 1, "issuers": {"partners": issuer}}))
+    assert any("issuers.partners.jwks" in str(finding) for finding in compile_configuration(tmp_path).errors)

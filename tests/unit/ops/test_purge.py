@@ -41,6 +41,8 @@ def purge(workers: Workers, query: str) -> Any:
     [
         ("?tag=red", Purge(tag="red")),
         ("?prefix=https://api.example/a", Purge(prefix="https://api.example/a")),
+        ("?prefix=HTTPS://API.example/A", Purge(prefix="https://api.example/A")),
+        ("?prefix=http://api", Purge(prefix="http://api")),
         ("?url=https://API.example/a/../b%252F", Purge(url="https://api.example/b%2F")),
         ("?url=http://a:8080", Purge(url="http://a:8080/")),
         ("?url=http://a/b%3Fx=1%26y=2", Purge(url="http://a/b?x=1&y=2")),
@@ -57,6 +59,8 @@ def test_all_workers_forget(query: str, order: Purge) -> None:
     "query",
     [
         "",
+        "?prefix=/orders",
+        "?prefix=x",
         "?tag=",
         "?tag=a&url=http://a/",
         "?tag=a&tag=b",

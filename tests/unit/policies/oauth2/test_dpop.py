@@ -138,6 +138,7 @@ def test_a_nonce_ages_and_another_worker_accepts_it() -> None:
         ({"htu": "http://api.example/orders"}, "wrong-target"),
         ({"htu": "https://evil.example/orders"}, "wrong-target"),
         ({"htu": "https://api.example:x/orders"}, "wrong-target"),
+        ({"htu": "https://api.example:0/orders"}, "wrong-target"),
         ({"htu": "https://[/orders"}, "wrong-target"),
         ({"ath": None}, "wrong-proof"),
         ({"ath": "é"}, "wrong-proof"),
